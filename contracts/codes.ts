@@ -1,0 +1,52 @@
+// Every stable code that leaves a service: programs branch on the code, people read the words in config/messages, operators the RUNBOOK.
+import { Type, type Static } from 'typebox'
+
+/** Why a claim could not be made or kept: `claims.*.failed` carries one, and so does the status of a failed claim. */
+export const FAILURE_CODES = [
+  'NO_FREE_PORT', 'NODE_DOWN', 'EGG_INVALID', 'TEMPLATE_UNKNOWN', 'INSTALL_FAILED', 'INSTALL_TIMEOUT', 'HEALTHCHECK_TIMEOUT',
+  'PANEL_DOWN', 'PANEL_KEY_REFUSED', 'PANEL_RATE_LIMITED', 'PANEL_REFUSED', 'IDENTITY_CONFLICT', 'SERVER_VANISHED', 'INTERNAL',
+] as const
+export const FailureCode = Type.Enum(FAILURE_CODES)
+export type FailureCode = Static<typeof FailureCode>
+
+/** What the HTTP edge answers, beside the codes of a failed claim. */
+export const HTTP_CODES = {
+  INVALID_PHONE: 400,
+  INVALID_USERNAME: 400,
+  INVALID_PASSWORD: 400,
+  INVALID_TEMPLATE: 400,
+  INVALID_REQUEST: 400,
+  NOT_MEMBER: 403,
+  NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  ALREADY_CLAIMED: 409,
+  LEAVING: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  RATE_LIMITED: 429,
+  INTERNAL: 500,
+  BOT_OFFLINE: 503,
+  CLAIMS_CLOSED: 503,
+  UNAVAILABLE: 503,
+} as const
+export type HttpCode = keyof typeof HTTP_CODES
+
+/** Why a message did not arrive. */
+export const UNDELIVERABLE_CODES = ['WHATSAPP_REACHOUT_LOCKED', 'WHATSAPP_RESTRICTED', 'WHATSAPP_NOT_REGISTERED', 'WHATSAPP_REFUSED', 'SEAL_UNREADABLE', 'MESSAGE_EXPIRED'] as const
+export const UndeliverableCode = Type.Enum(UNDELIVERABLE_CODES)
+export type UndeliverableCode = Static<typeof UndeliverableCode>
+
+/** The steps of a claim, in order, as `servers.*.progressed` names them. */
+export const STEPS = ['queued', 'account', 'port', 'create', 'install', 'probe'] as const
+export const Step = Type.Enum(STEPS)
+export type Step = Static<typeof Step>
+
+/** A claim's status as HTTP and the book show it. */
+export const CLAIM_STATUSES = ['creating', 'active', 'failed', 'deleting', 'deleted'] as const
+export const ClaimStatus = Type.Enum(CLAIM_STATUSES)
+export type ClaimStatus = Static<typeof ClaimStatus>
+
+export const PostponeReason = Type.Enum(['roster_unknown', 'brake', 'pace', 'outage', 'creating', 'claim_store_away'])
+export type PostponeReason = Static<typeof PostponeReason>
+export const CancelReason = Type.Enum(['returned', 'present', 'operator'])
+export type CancelReason = Static<typeof CancelReason>

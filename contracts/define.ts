@@ -1,0 +1,67 @@
+// How the catalogue is written: an event or a request is a value, and its type, subject, stream and check come from that value.
+import type { Static, TObject, TSchema } from 'typebox'
+
+export type ServiceName = 'gateway' | 'claim-store' | 'provisioner' | 'reaper' | 'notifier' | 'bot' | 'operator'
+
+/** `{name}` stands for the data field of that name: 'claims.{member_id}.requested'. */
+type Placeholders<Subject extends string> = Subject extends `${string}{${infer Name}}${infer Rest}` ? Name | Placeholders<Rest> : never
+
+export interface EventDefinition<Schema extends TObject = TObject> {
+  /** The CloudEvents type, version included: `klaim.claim.requested.v1`. */
+  readonly type: string
+  /** The only services that may say this. */
+  readonly authors: readonly ServiceName[]
+  readonly stream: string
+  /** Subject with `{field}` placeholders. */
+  readonly subject: string
+  readonly summary: string
+  readonly data: Schema
+}
+
+/** Adding an optional field keeps the version. Anything else is a new definition beside the old one, until nobody reads the old. */
+export function defineEvent<const Subject extends string, Schema extends TObject> (definition: {
+  name: string
+  version: number
+  authors: readonly ServiceName[]
+  stream: string
+  subject: Placeholders<Subject> extends keyof Static<Schema> ? Subject : never
+  summary: string
+  data: Schema
+}): EventDefinition<Schema> {
+  const { name, version, authors, stream, subject, summary, data } = definition
+  return { type: `klaim.${name}.v${version}`, authors, stream, subject, summary, data }
+}
+
+/** The subject on which this fact is said. Values are validated ids, so they cannot widen or inject a subject. */
+export function subjectOf<Schema extends TObject> (event: EventDefinition<Schema>, data: Static<Schema>): string {
+  return event.subject.replace(/\{(\w+)\}/g, (_, name: string) => String((data as Record<string, unknown>)[name]))
+}
+
+/** The subject with every placeholder as a wildcard: what a consumer filters on. */
+export function subjectFilter (event: EventDefinition): string {
+  return event.subject.replace(/\{\w+\}/g, '*')
+}
+
+export interface RequestDefinition<Question extends TSchema = TSchema, Answer extends TSchema = TSchema> {
+  readonly name: string
+  /** Who answers. */
+  readonly service: ServiceName
+  readonly subject: string
+  readonly summary: string
+  readonly question: Question
+  readonly answer: Answer
+  /** How long a caller waits, in milliseconds. */
+  readonly timeoutMs: number
+}
+
+/** A question over NATS request/reply. `answer` holds the rejections too: a refusal is a value, not an error. */
+export function defineRequest<Question extends TSchema, Answer extends TSchema> (definition: {
+  name: string
+  service: ServiceName
+  summary: string
+  question: Question
+  answer: Answer
+  timeoutMs?: number
+}): RequestDefinition<Question, Answer> {
+  return { timeoutMs: 5_000, ...definition, subject: `klaim.${definition.service}.${definition.name}` }
+}

@@ -1,0 +1,79 @@
+// CLAIMS: the ledger. Only claim-store writes it, one event per decision, each with the expected last sequence of the member's subjects.
+import { Type } from 'typebox'
+import { CancelReason, FailureCode, Step } from '../codes.ts'
+import { defineEvent } from '../define.ts'
+import { ClaimId, DeleteJobId, Language, MemberId, PanelId, Sealed, TemplateName, TemplateVersion, Timestamp, Username, WaJid } from '../ids.ts'
+
+/** Whose claim it is, in every event, so that no reader needs to remember. */
+const claim = { claim_id: ClaimId, member_id: MemberId, wa_jid: WaJid, language: Language }
+
+/** What the provisioner proved: the server exists, is installed, and answers at this address. */
+export const ServerFacts = Type.Object({
+  user_id: PanelId,
+  server_id: PanelId,
+  allocation_id: PanelId,
+  /** The panel's short identifier, as in the address of the server's page. */
+  identifier: Type.String({ pattern: '^[0-9a-z]{8}$' }),
+  address: Type.Object({ host: Type.String({ minLength: 1, maxLength: 253 }), port: Type.Integer({ minimum: 1, maximum: 65535 }) }),
+  /** The login name as the panel has it: the chosen one, or that with a suffix where somebody else holds it. */
+  username: Username,
+  sealed_password: Sealed,
+})
+
+function ofClaim<Fields extends Parameters<typeof Type.Object>[0]> (name: string, summary: string, fields: Fields) {
+  const data = Type.Object({ ...claim, ...fields })
+  return { version: 1, name: `claim.${name}`, authors: ['claim-store'] as const, stream: 'CLAIMS', summary, data }
+}
+
+export const claimRequested = defineEvent({
+  ...ofClaim('requested', 'A member asked for a server, and may have one', {
+    username: Username,
+    template: TemplateName,
+    template_version: TemplateVersion,
+    /** SHA-256 (hex) of the caller's Idempotency-Key, so that the same tap finds the same claim. */
+    idempotency_key_hash: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+  }),
+  subject: 'claims.{member_id}.requested',
+})
+
+export const claimActivated = defineEvent({
+  ...ofClaim('activated', 'The server exists and answers; the login is to be sent', { ...ServerFacts.properties, template: TemplateName }),
+  subject: 'claims.{member_id}.activated',
+})
+
+export const claimFailed = defineEvent({
+  ...ofClaim('failed', 'The server could not be made; what was half-made is removed; the member may claim again', { code: FailureCode, step: Step }),
+  subject: 'claims.{member_id}.failed',
+})
+
+export const deletionScheduled = defineEvent({
+  ...ofClaim('deletion_scheduled', 'The member left; the server goes at the stated time unless they return', {
+    delete_job_id: DeleteJobId,
+    deletion_scheduled_at: Timestamp,
+    left_at: Timestamp,
+    /** `outage`: the first time had passed while we were away, so the member gets a fresh warning and a later time. */
+    reason: Type.Union([Type.Literal('left'), Type.Literal('outage'), Type.Literal('operator')]),
+  }),
+  subject: 'claims.{member_id}.deletion_scheduled',
+})
+
+export const deletionCancelled = defineEvent({
+  ...ofClaim('deletion_cancelled', 'The server stays', { delete_job_id: DeleteJobId, reason: CancelReason }),
+  subject: 'claims.{member_id}.deletion_cancelled',
+})
+
+export const deletionStarted = defineEvent({
+  ...ofClaim('deletion_started', 'The point of no return: the absence is confirmed and the panel is told to delete', {
+    delete_job_id: DeleteJobId, user_id: PanelId, server_id: PanelId,
+  }),
+  subject: 'claims.{member_id}.deletion_started',
+})
+
+export const claimDeleted = defineEvent({
+  ...ofClaim('deleted', 'The server is gone from the panel; the member may claim again after returning', {
+    delete_job_id: DeleteJobId,
+    /** False where the panel account owns something else and therefore stays. */
+    user_deleted: Type.Boolean(),
+  }),
+  subject: 'claims.{member_id}.deleted',
+})

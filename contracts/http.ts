@@ -1,0 +1,71 @@
+// What crosses HTTP: the public API of the gateway, and the bot's internal port.
+import { Type, type Static } from 'typebox'
+import { ClaimStatus, FailureCode, HTTP_CODES, Step, type HttpCode } from './codes.ts'
+import { ClaimId, MemberId, TemplateName, TemplateVersion, Timestamp, Username, WaJid } from './ids.ts'
+
+/** One shape for every error. `message` is in the caller's language. */
+export const ErrorBody = Type.Object({
+  error: Type.Object({
+    code: Type.Union((Object.keys(HTTP_CODES) as HttpCode[]).map((code) => Type.Literal(code))),
+    message: Type.String(),
+    /** The field that is wrong, for INVALID_*. */
+    field: Type.Optional(Type.String()),
+    /** The claim that stands in the way, for ALREADY_CLAIMED and LEAVING. */
+    claim_id: Type.Optional(ClaimId),
+    deletion_scheduled_at: Type.Optional(Timestamp),
+    /** Seconds, the same as the header `Retry-After`. */
+    retry_after: Type.Optional(Type.Integer({ minimum: 1 })),
+  }),
+})
+export type ErrorBody = Static<typeof ErrorBody>
+
+/** `POST /api/claim`. The number is taken as people type it and normalised by the gateway. */
+export const ClaimForm = Type.Object({
+  username: Username,
+  /** Accepted and checked, then dropped: the form does not prove that the visitor owns the number, so a chosen password is never used. */
+  password: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
+  wa_number_e164: Type.String({ minLength: 5, maxLength: 32 }),
+  template: TemplateName,
+}, { additionalProperties: false })
+export type ClaimForm = Static<typeof ClaimForm>
+
+export const IdempotencyKey = Type.String({ minLength: 8, maxLength: 128, pattern: '^[\\x21-\\x7e]+$' })
+
+export const ClaimAccepted = Type.Object({ claim_id: ClaimId })
+
+/** `GET /api/claim/:id/status`. Never a password, a number or an address of the member. */
+export const ClaimProgress = Type.Object({
+  claim_id: ClaimId,
+  status: ClaimStatus,
+  step: Type.Optional(Step),
+  /** The newest news in the caller's language. */
+  message: Type.String(),
+  failure_code: Type.Optional(FailureCode),
+  template: Type.Optional(TemplateName),
+  deletion_scheduled_at: Type.Optional(Timestamp),
+  created_at: Timestamp,
+  updated_at: Timestamp,
+})
+export type ClaimProgress = Static<typeof ClaimProgress>
+
+export const TemplateOffers = Type.Object({
+  templates: Type.Array(Type.Object({ name: TemplateName, version: TemplateVersion, title: Type.String(), description: Type.String() })),
+})
+
+/** The bot's internal port: `POST /internal/check-member`, header `X-Internal-Secret`. */
+export const CheckMemberQuestion = Type.Object({
+  wa_jid: WaJid,
+  /** True before a deletion: the roster is read from WhatsApp again rather than taken from memory. */
+  live: Type.Optional(Type.Boolean()),
+}, { additionalProperties: false })
+export const CheckMemberAnswer = Type.Object({
+  membership: Type.Union([Type.Literal('present'), Type.Literal('absent'), Type.Literal('unknown')]),
+  member_id: MemberId,
+  /** The number's canonical JID where WhatsApp writes it differently from what was dialled (Brazil, Mexico, Argentina). */
+  wa_jid: WaJid,
+  /** When the roster behind this answer was read; null where there is none. */
+  seen_at: Type.Union([Timestamp, Type.Null()]),
+})
+export type CheckMemberAnswer = Static<typeof CheckMemberAnswer>
+export const INTERNAL_SECRET_HEADER = 'x-internal-secret'
+export const CHECK_MEMBER_PATH = '/internal/check-member'

@@ -1,0 +1,115 @@
+// The streams, their durable consumers and the key-value buckets, as data. services/common/topology.ts brings a server to this state.
+// Streams keep by limits: a work queue forgets the message ids of what was acknowledged when the server restarts
+// (measured on 2.15.1), so a publish repeated after a restart would be stored twice.
+import { subjectFilter, type EventDefinition, type ServiceName } from './define.ts'
+import { claimActivated, claimDeleted, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted } from './events/claims.ts'
+import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted } from './events/deletions.ts'
+import { memberJoined, memberLeft } from './events/members.ts'
+import { messageOutbound } from './events/messages.ts'
+import { serverDeleted, serverFailed, serverReady } from './events/servers.ts'
+
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+const KIB = 1024
+const MIB = 1024 * KIB
+
+export interface StreamDefinition {
+  readonly name: string
+  readonly subjects: readonly string[]
+  readonly summary: string
+  /** Null: kept for ever. */
+  readonly maxAgeMs: number | null
+  readonly maxBytes: number
+  readonly maxMsgBytes: number
+  readonly duplicateWindowMs: number
+  /** Holds NATS schedules (`Nats-Schedule`). */
+  readonly schedules?: true
+}
+
+const stream = (name: string, subjects: readonly string[], summary: string, limits: Partial<StreamDefinition> = {}): StreamDefinition =>
+  ({ name, subjects, summary, maxAgeMs: 30 * DAY, maxBytes: 512 * MIB, maxMsgBytes: 64 * KIB, duplicateWindowMs: HOUR, ...limits })
+
+export const STREAMS: readonly StreamDefinition[] = [
+  stream('MEMBERS', ['members.*.joined', 'members.*.left'], 'Who came and who went'),
+  // The ledger is the record of claims: it has no age, and one claim is some seven events of about 1 kB.
+  stream('CLAIMS', ['claims.*.*'], 'The ledger of claims', { maxAgeMs: null, maxBytes: 4096 * MIB }),
+  stream('SERVERS', ['servers.*.*'], 'What was done on the panel'),
+  // No age: it would silently take schedules away before they fire. What has fired carries a time to live of its own.
+  stream('DELETIONS', ['deletions.pending.*', 'deletions.due.*', 'deletions.confirmed.*', 'deletions.refuted.*', 'deletions.postponed.*', 'deletions.unscheduled.*'],
+    'The delayed deletions', { maxAgeMs: null, maxMsgBytes: 16 * KIB, maxBytes: 1024 * MIB, schedules: true }),
+  stream('MESSAGES', ['messages.outbound.*', 'messages.delivered.*', 'messages.undeliverable.*'], 'What members are told'),
+  stream('DEAD_LETTERS', ['dead.>'], 'What nobody could handle', { maxAgeMs: 90 * DAY, maxMsgBytes: 128 * KIB }),
+]
+
+export interface ConsumerDefinition {
+  /** Durable name, also the name in metrics. */
+  readonly name: string
+  readonly service: ServiceName
+  readonly stream: string
+  readonly events: readonly EventDefinition[]
+  /** How many messages may be in work at once. 1 keeps the order, and lets one failing message hold back those behind it. */
+  readonly maxAckPending: number
+  /** Without a sign of life for this long, a message is delivered again. Long work sends signs of life by itself. */
+  readonly ackWaitMs: number
+  /** After this many deliveries a message goes to DEAD_LETTERS. */
+  readonly deliveriesMax: number
+  readonly delayMsFirst: number
+  readonly delayMsMax: number
+}
+
+const consumer = (name: string, service: ServiceName, events: readonly EventDefinition[], policy: Partial<ConsumerDefinition> = {}): ConsumerDefinition => ({
+  name, service, events, stream: (events[0] as EventDefinition).stream,
+  maxAckPending: 64, ackWaitMs: 30 * SECOND, deliveriesMax: 12, delayMsFirst: 500, delayMsMax: 5 * MINUTE, ...policy,
+})
+
+export const claimStoreServers = consumer('claim-store-servers', 'claim-store', [serverReady, serverFailed, serverDeleted])
+/** One at a time: a leave and the return after it must not change places. */
+export const claimStoreMembers = consumer('claim-store-members', 'claim-store', [memberJoined, memberLeft], { maxAckPending: 1, delayMsMax: 30 * SECOND })
+export const claimStoreDeletions = consumer('claim-store-deletions', 'claim-store', [deletionConfirmed, deletionRefuted, deletionPostponed])
+/** A claim stays in work from its form to its health check, so many are in work at once; the panel's limits are kept elsewhere. */
+export const provisionerClaims = consumer('provisioner-claims', 'provisioner', [claimRequested, deletionStarted], { maxAckPending: 1000, deliveriesMax: 500 })
+export const reaperClaims = consumer('reaper-claims', 'reaper', [deletionScheduled, deletionCancelled])
+export const reaperDue = consumer('reaper-due', 'reaper', [deletionDue], { deliveriesMax: 100 })
+export const reaperMembers = consumer('reaper-members', 'reaper', [memberLeft], { maxAckPending: 1 })
+export const notifierClaims = consumer('notifier-claims', 'notifier', [claimActivated, claimFailed, deletionScheduled, deletionCancelled, claimDeleted])
+/** One at a time: the pace of sending is the point, and parts of a message must keep their order. */
+export const botMessages = consumer('bot-messages', 'bot', [messageOutbound], { maxAckPending: 1, ackWaitMs: 60 * SECOND, deliveriesMax: 50 })
+
+export const CONSUMERS: readonly ConsumerDefinition[] = [
+  claimStoreServers, claimStoreMembers, claimStoreDeletions, provisionerClaims, reaperClaims, reaperDue, reaperMembers, notifierClaims, botMessages,
+]
+
+export const filtersOf = (definition: ConsumerDefinition): string[] => definition.events.map(subjectFilter)
+
+export interface BucketDefinition {
+  readonly name: string
+  readonly service: ServiceName
+  readonly summary: string
+  readonly history: number
+  readonly maxValueBytes: number
+  readonly maxBytes: number
+  /** Null: kept until deleted. */
+  readonly ttlMs: number | null
+}
+
+const bucket = (name: string, service: ServiceName, summary: string, limits: Partial<BucketDefinition> = {}): BucketDefinition =>
+  ({ name, service, summary, history: 1, maxValueBytes: 64 * KIB, maxBytes: 256 * MIB, ttlMs: null, ...limits })
+
+/** How far each claim is on the panel: every id that the panel gave, before the next step is taken. */
+export const provisioningBucket = bucket('provisioning', 'provisioner', 'Progress of claims on the panel', { history: 5 })
+/** Ports picked but not yet taken on the panel; they free themselves. */
+export const allocationsBucket = bucket('allocations', 'provisioner', 'Reserved allocations', { ttlMs: 15 * MINUTE })
+/** Every version of every template that was ever offered, so that a claim is built from the version it was accepted with. */
+export const templatesBucket = bucket('templates', 'provisioner', 'Templates by name and version', { history: 1 })
+export const brakeBucket = bucket('brake', 'reaper', 'Recent departures and the state of the brake', { history: 5, maxValueBytes: 512 * KIB })
+export const sessionBucket = bucket('whatsapp_session', 'bot', 'Credentials and keys of the linked device, encrypted', { maxValueBytes: 512 * KIB })
+export const leaseBucket = bucket('whatsapp_lease', 'bot', 'Which bot holds the session', { ttlMs: 30 * SECOND })
+export const rosterBucket = bucket('roster', 'bot', 'The roster as last believed, and announcements not yet made', { history: 3, maxValueBytes: 900 * KIB })
+export const aliasBucket = bucket('aliases', 'bot', 'Which LID belongs to which phone number')
+export const sentBucket = bucket('sent', 'bot', 'Which messages were handed to WhatsApp, under which ids', { ttlMs: 30 * DAY })
+
+export const BUCKETS: readonly BucketDefinition[] = [
+  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, aliasBucket, sentBucket,
+]
