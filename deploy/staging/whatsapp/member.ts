@@ -1,0 +1,65 @@
+/** What a person does in their chat with the bot. */
+import { deliver, type Double } from './double.ts'
+import { bytes, child, seconds, stanza, type Stanza } from './stanza.ts'
+import { botOf, type Companion, lidJid, messageId, type Person, personByJid, phoneJid, show } from './world.ts'
+import type { Bundle } from './device.ts'
+
+const textLengthMax = 4_096
+const retriesMax = 5
+
+/** Writes to the bot, encrypted for each of its linked devices. Gives the message id. */
+export async function say (double: Double, person: Person, text: string): Promise<string> {
+  const id = messageId()
+  const said = text.slice(0, textLengthMax)
+  show(double.world, person, { id, from: 'member', text: said, at: Date.now() })
+  for (const companion of double.world.companions) await send(double, companion, person, id, said)
+  double.changed()
+  await double.save()
+  return id
+}
+
+/** The bot could not read a message: sends it once more in a new session. */
+export async function sendAgain (double: Double, companion: Companion, receipt: Stanza): Promise<void> {
+  const person = personByJid(double.world, receipt.attrs.to ?? '')
+  const message = person && double.world.chats[person.lid]?.find(({ id, from }) => id === receipt.attrs.id && from === 'member')
+  if (!message || Number(child(receipt, 'retry')?.attrs.count ?? 1) > retriesMax) return
+  const offered = child(receipt, 'keys')
+  const bundle = offered ? bundleIn(offered, companion.registrationId) : spendBundle(companion)
+  await double.device(person).startSession(lidJid(botOf(double.world), companion.device), bundle)
+  await send(double, companion, person, message.id, message.text)
+}
+
+async function send (double: Double, companion: Companion, person: Person, id: string, text: string): Promise<void> {
+  const device = double.device(person)
+  const to = lidJid(botOf(double.world), companion.device)
+  if (!await device.hasSession(to)) await device.startSession(to, spendBundle(companion))
+  const { type, ciphertext } = await device.encrypt(to, { conversation: text })
+  deliver(double, companion, stanza('message', {
+    from: lidJid(person), sender_pn: phoneJid(person), addressing_mode: 'lid', id, type: 'text', notify: person.name, t: seconds()
+  }, [stanza('enc', { v: 2, type }, ciphertext)]))
+}
+
+/** What the server hands out about a linked device; a one-time key is used once. */
+function spendBundle ({ registrationId, identity, signedPreKey, preKeys }: Companion): Bundle {
+  const preKey = preKeys.shift()
+  return { registrationId, identity, signedPreKey, ...preKey && { preKey } }
+}
+
+function bundleIn (keys: Stanza, registrationId: number): Bundle {
+  const key = (node: Stanza | undefined) => ({ keyId: bytes(child(node, 'id')).readUIntBE(0, 3), publicKey: bytes(child(node, 'value')) })
+  const skey = child(keys, 'skey')
+  return {
+    registrationId,
+    identity: bytes(child(keys, 'identity')),
+    signedPreKey: { ...key(skey), signature: bytes(child(skey, 'signature')) },
+    preKey: key(child(keys, 'key'))
+  }
+}
+
+/** The person sets up a new phone: new keys, the old sessions are gone. */
+export function reinstall (double: Double, person: Person): void {
+  person.keys = {}
+  for (const companion of double.world.companions) {
+    deliver(double, companion, stanza('notification', { from: lidJid(person), type: 'encrypt', id: messageId(), t: seconds() }, [stanza('identity')]))
+  }
+}

@@ -1,0 +1,26 @@
+import t from 'tap'
+import { double, open } from './client.ts'
+t.teardown(() => setImmediate(() => process.exit()))
+t.test('smoke', async (t) => {
+  const t0 = performance.now()
+  const wa = await double(t)
+  const c = await open(t, wa)
+  t.comment('open', performance.now() - t0)
+  const meta = await c.sock.groupMetadata(wa.group)
+  t.equal(meta.participants.length, 7)
+  wa.join('6281300000001')
+  t.comment(await c.next('group-participants.update'))
+  wa.leave('6281300000001')
+  t.comment(await c.next('group-participants.update', (e) => e.action === 'remove'))
+  const lid = `${wa.person('6281200000001').lid}@lid`
+  await c.sock.sendMessage(lid, { text: 'hello' })
+  await wa.until('delivered', () => wa.chat('6281200000001').length === 1, 3000).catch(() => t.fail('x'))
+  await c.sock.sendMessage(lid, { text: 'hello 2' })
+  await wa.until('delivered', () => wa.chat('6281200000001').length === 2, 3000).catch(() => t.fail('x'))
+  t.comment(wa.deliveries())
+  await wa.say('6281200000001', 'thanks')
+  t.comment(JSON.stringify(await c.next('messages.upsert', (e) => e.type === 'notify')))
+  await wa.say('6281200000002', 'cold')
+  t.comment(JSON.stringify(await c.next('messages.upsert', (e) => e.type === 'notify' && e.messages[0]?.message?.conversation === 'cold')))
+  t.comment(wa.counters, wa.linked())
+})
