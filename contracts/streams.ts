@@ -1,6 +1,6 @@
 // The streams, their durable consumers and the key-value buckets, as data. services/common/topology.ts brings a server to this state.
 // Streams keep by limits: a work queue forgets the message ids of what was acknowledged when the server restarts
-// (measured on 2.15.1), so a publish repeated after a restart would be stored twice.
+// (measured on 2.15.1), so a publish repeated after a restart would be stored twice. `maxBytes` is reserved on the server: 4.2 GiB in all.
 import { subjectFilter, type EventDefinition, type ServiceName } from './define.ts'
 import { claimActivated, claimDeleted, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted } from './events/claims.ts'
 import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted } from './events/deletions.ts'
@@ -29,16 +29,16 @@ export interface StreamDefinition {
 }
 
 const stream = (name: string, subjects: readonly string[], summary: string, limits: Partial<StreamDefinition> = {}): StreamDefinition =>
-  ({ name, subjects, summary, maxAgeMs: 30 * DAY, maxBytes: 512 * MIB, maxMsgBytes: 64 * KIB, duplicateWindowMs: HOUR, ...limits })
+  ({ name, subjects, summary, maxAgeMs: 30 * DAY, maxBytes: 256 * MIB, maxMsgBytes: 64 * KIB, duplicateWindowMs: HOUR, ...limits })
 
 export const STREAMS: readonly StreamDefinition[] = [
   stream('MEMBERS', ['members.*.joined', 'members.*.left'], 'Who came and who went'),
   // The ledger is the record of claims: it has no age, and one claim is some seven events of about 1 kB.
-  stream('CLAIMS', ['claims.*.*'], 'The ledger of claims', { maxAgeMs: null, maxBytes: 4096 * MIB }),
+  stream('CLAIMS', ['claims.*.*'], 'The ledger of claims', { maxAgeMs: null, maxBytes: 2048 * MIB }),
   stream('SERVERS', ['servers.*.*'], 'What was done on the panel'),
   // No age: it would silently take schedules away before they fire. What has fired carries a time to live of its own.
   stream('DELETIONS', ['deletions.pending.*', 'deletions.due.*', 'deletions.confirmed.*', 'deletions.refuted.*', 'deletions.postponed.*', 'deletions.unscheduled.*'],
-    'The delayed deletions', { maxAgeMs: null, maxMsgBytes: 16 * KIB, maxBytes: 1024 * MIB, schedules: true }),
+    'The delayed deletions', { maxAgeMs: null, maxMsgBytes: 16 * KIB, maxBytes: 512 * MIB, schedules: true }),
   stream('MESSAGES', ['messages.outbound.*', 'messages.delivered.*', 'messages.undeliverable.*'], 'What members are told'),
   stream('DEAD_LETTERS', ['dead.>'], 'What nobody could handle', { maxAgeMs: 90 * DAY, maxMsgBytes: 128 * KIB }),
 ]
@@ -95,7 +95,7 @@ export interface BucketDefinition {
 }
 
 const bucket = (name: string, service: ServiceName, summary: string, limits: Partial<BucketDefinition> = {}): BucketDefinition =>
-  ({ name, service, summary, history: 1, maxValueBytes: 64 * KIB, maxBytes: 256 * MIB, ttlMs: null, ...limits })
+  ({ name, service, summary, history: 1, maxValueBytes: 64 * KIB, maxBytes: 64 * MIB, ttlMs: null, ...limits })
 
 /** How far each claim is on the panel: every id that the panel gave, before the next step is taken. */
 export const provisioningBucket = bucket('provisioning', 'provisioner', 'Progress of claims on the panel', { history: 5 })

@@ -1,0 +1,69 @@
+import { JetStreamApiError } from '@nats-io/jetstream'
+import { Kvm, type KV } from '@nats-io/kv'
+import type { NatsConnection } from '@nats-io/transport-node'
+import type { BucketDefinition } from '../../contracts/streams.ts'
+import { transient } from './fault.ts'
+
+export interface Entry { readonly value: Uint8Array, readonly revision: number, text: () => string }
+
+/**
+ * A NATS key-value bucket. Writes are compare-and-set: `create` and `update` answer the new revision, or null where somebody was first.
+ * Keys are `[-/_=.a-zA-Z0-9]+`: encode anything else (`keyOf`). Every call throws a transient Fault NATS_UNAVAILABLE where NATS does not answer.
+ */
+export interface Bucket {
+  get (key: string): Promise<Entry | null>
+  create (key: string, value: string | Uint8Array): Promise<number | null>
+  update (key: string, value: string | Uint8Array, revision: number): Promise<number | null>
+  put (key: string, value: string | Uint8Array): Promise<number>
+  /** Leaves a marker, so that `create` works again. */
+  delete (key: string): Promise<void>
+  /** Every key that has a value. For small buckets. */
+  keys (filter?: string): Promise<string[]>
+}
+
+/** Any text as a key: JIDs and Signal ids hold dots, colons and at-signs. */
+export const keyOf = (text: string): string => Buffer.from(text).toString('base64url')
+export const textOfKey = (key: string): string => Buffer.from(key, 'base64url').toString()
+
+const WRONG_LAST_SEQUENCE = 10071
+
+export async function openBucket (connection: NatsConnection, definition: BucketDefinition): Promise<Bucket> {
+  // `allow_direct` must be said when opening, or every read takes the slower stream API and needs rights on it (client 3.4.0).
+  const kv: KV = await reaching(() => new Kvm(connection).open(definition.name, { bindOnly: true, allow_direct: true }))
+  const conflictAsNull = async (write: () => Promise<number>): Promise<number | null> => {
+    try {
+      return await reaching(write)
+    } catch (error) {
+      if (isConflict((error as Error).cause)) return null
+      throw error
+    }
+  }
+  return {
+    get: async (key) => {
+      const entry = await reaching(() => kv.get(key))
+      if (!entry || entry.operation !== 'PUT') return null
+      return { value: entry.value, revision: entry.revision, text: () => entry.string() }
+    },
+    create: async (key, value) => await conflictAsNull(() => kv.create(key, value)),
+    update: async (key, value, revision) => await conflictAsNull(() => kv.update(key, value, revision)),
+    put: async (key, value) => await reaching(() => kv.put(key, value)),
+    delete: async (key) => { await reaching(() => kv.delete(key)) },
+    keys: async (filter) => {
+      const found: string[] = []
+      await reaching(async () => { for await (const key of await kv.keys(filter)) found.push(key) })
+      return found
+    },
+  }
+}
+
+function isConflict (error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE
+}
+
+async function reaching<Result> (call: () => Promise<Result>): Promise<Result> {
+  try {
+    return await call()
+  } catch (error) {
+    throw transient('NATS_UNAVAILABLE', 'the key-value store did not take the call', { cause: error })
+  }
+}

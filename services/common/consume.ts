@@ -1,0 +1,135 @@
+// The loop between JetStream and a handler: decode, keep alive, acknowledge after the effect, back off, bury.
+import type { Consumer, ConsumerMessages, JetStreamClient, JsMsg } from '@nats-io/jetstream'
+import { headers } from '@nats-io/transport-node'
+import type { Static, TObject } from 'typebox'
+import type { EventDefinition } from '../../contracts/define.ts'
+import { DEAD_LETTER_HEADERS, deadSubject } from '../../contracts/events/dead-letters.ts'
+import type { ConsumerDefinition } from '../../contracts/streams.ts'
+import { disposition } from './disposition.ts'
+import { decodeEvent, type Event } from './envelope.ts'
+import { codeOf } from './fault.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+
+/** What a handler may know of the delivery, beside the event. */
+export interface Delivery {
+  readonly sequence: number
+  /** 1 for the first. */
+  readonly count: number
+  /** Subject of the schedule that produced this message, where the NATS scheduler did. */
+  readonly scheduler: string | undefined
+  readonly subject: string
+}
+
+export interface Handler { readonly definition: EventDefinition, readonly handle: (event: Event, delivery: Delivery) => Promise<void> }
+
+/** `handle` resolves when the effect is done. It may be called again with the same event, and while it runs nobody else gets it. */
+export function on<Schema extends TObject> (definition: EventDefinition<Schema>, handle: (event: Event<Schema>, delivery: Delivery) => Promise<void>): Handler {
+  return { definition, handle: handle as Handler['handle'] }
+}
+
+export interface Subscription {
+  /** Takes no more, waits for what is in hand. */
+  stop: () => Promise<void>
+}
+
+const HANDED_BACK_DELAY_MS = 5_000
+const RESUBSCRIBE_DELAY_MS = 1_000
+
+export function consume (options: { js: JetStreamClient, definition: ConsumerDefinition, handlers: readonly Handler[], log: Log, metrics: Metrics }): Subscription {
+  const { js, definition, handlers, log, metrics } = options
+  const { name: consumer, stream } = definition
+  const inHand = new Set<Promise<void>>()
+  let messages: ConsumerMessages | undefined
+  let stopping = false
+
+  async function receive (): Promise<void> {
+    while (!stopping) {
+      try {
+        const source: Consumer = await js.consumers.get(stream, consumer)
+        messages = await source.consume({ max_messages: Math.min(definition.maxAckPending, 200) })
+        if (stopping) await messages.close()
+        for await (const message of messages) {
+          const work = treat(message).finally(() => inHand.delete(work))
+          inHand.add(work)
+        }
+      } catch (error) {
+        log.warn({ consumer, code: codeOf(error) }, 'consumer is away')
+      }
+      if (!stopping) await new Promise((resolve) => setTimeout(resolve, RESUBSCRIBE_DELAY_MS))
+    }
+  }
+
+  /** Never throws: every message is acknowledged, handed back with a delay, or buried. */
+  async function treat (message: JsMsg): Promise<void> {
+    const { deliveryCount, streamSequence } = { deliveryCount: message.info.deliveryCount, streamSequence: message.seq }
+    const alive = setInterval(() => { message.working() }, definition.ackWaitMs / 3)
+    const finished = metrics.handling.startTimer({ consumer })
+    let claimId: string | undefined
+    try {
+      const decoded = decodeEvent(definition.events, message)
+      const handler = decoded && handlers.find((candidate) => candidate.definition.type === decoded.definition.type)
+      if (!decoded || !handler) {
+        // A process of an older version shares the durable during a rollout: the message is for its successor.
+        message.nak(HANDED_BACK_DELAY_MS)
+        metrics.messages.inc({ consumer, result: 'handed_back' })
+        return
+      }
+      claimId = decoded.event.correlation
+      await handler.handle(decoded.event, { sequence: streamSequence, count: deliveryCount, scheduler: message.headers?.get('Nats-Scheduler') || undefined, subject: message.subject })
+      metrics.messages.inc({ consumer, result: 'done' })
+      await message.ackAck()
+    } catch (error) {
+      await settle(message, error, { consumer, streamSequence, deliveryCount, claimId })
+    } finally {
+      clearInterval(alive)
+      finished()
+    }
+  }
+
+  async function settle (message: JsMsg, error: unknown, facts: { consumer: string, streamSequence: number, deliveryCount: number, claimId: string | undefined }): Promise<void> {
+    const fate = disposition(error, facts.deliveryCount, definition)
+    try {
+      if (fate.kind === 'retry') {
+        message.nak(fate.delayMs)
+        metrics.messages.inc({ consumer, result: 'retried' })
+        log.warn({ ...facts, code: codeOf(error), delayMs: fate.delayMs, err: error }, 'message will be tried again')
+        return
+      }
+      await bury(js, message, definition, fate.reason, facts.deliveryCount)
+      metrics.messages.inc({ consumer, result: 'dead' })
+      log.error({ ...facts, code: codeOf(error), reason: fate.reason, err: error }, 'message is a dead letter')
+    } catch (failure) {
+      log.warn({ ...facts, code: codeOf(failure), err: failure }, 'message could not be settled and comes again')
+    }
+  }
+
+  const receiving = receive()
+  return {
+    stop: async () => {
+      stopping = true
+      await messages?.close()
+      await Promise.all([receiving, ...inHand])
+    },
+  }
+}
+
+/** Stores the dead letter first, then ends the message: dying in between buries it twice under the same id, which stores once. */
+async function bury (js: JetStreamClient, message: JsMsg, definition: ConsumerDefinition, reason: string, deliveries: number): Promise<void> {
+  const h = headers()
+  for (const [name, values] of message.headers ?? []) {
+    // What would make the server act on the copy is left behind.
+    if (!name.toLowerCase().startsWith('nats-')) for (const value of values) h.append(name, value)
+  }
+  h.set(DEAD_LETTER_HEADERS.reason, reason)
+  h.set(DEAD_LETTER_HEADERS.subject, message.subject)
+  h.set(DEAD_LETTER_HEADERS.stream, definition.stream)
+  h.set(DEAD_LETTER_HEADERS.sequence, String(message.seq))
+  h.set(DEAD_LETTER_HEADERS.consumer, definition.name)
+  h.set(DEAD_LETTER_HEADERS.deliveries, String(deliveries))
+  h.set(DEAD_LETTER_HEADERS.at, new Date().toISOString())
+  await js.publish(deadSubject(message.subject), message.data, { headers: h, msgID: `dead:${definition.stream}:${definition.name}:${message.seq}` })
+  message.term(reason)
+}
+
+export type EventData<Definition> = Definition extends EventDefinition<infer Schema> ? Static<Schema> : never

@@ -1,0 +1,84 @@
+// CloudEvents 1.0 in NATS binary mode: attributes as `ce-…` headers, data as JSON in the body.
+import { headers, type MsgHdrs } from '@nats-io/transport-node'
+import { Compile, type Validator } from 'typebox/compile'
+import type { Static, TObject, TSchema } from 'typebox'
+import { subjectOf, type EventDefinition, type ServiceName } from '../../contracts/define.ts'
+import { permanent } from './fault.ts'
+
+export interface Event<Schema extends TObject = TObject> {
+  /** Derived from the fact: the same fact has the same id. */
+  readonly id: string
+  readonly type: string
+  readonly author: ServiceName
+  readonly time: Date
+  /** The claim this belongs to, where there is one. */
+  readonly correlation: string | undefined
+  /** Id of the event that led here. */
+  readonly causation: string | undefined
+  readonly data: Static<Schema>
+}
+
+const validators = new WeakMap<TSchema, Validator>()
+/** Compiled once per schema. */
+export function validatorOf (schema: TSchema): Validator {
+  let validator = validators.get(schema)
+  if (!validator) validators.set(schema, validator = Compile(schema) as unknown as Validator)
+  return validator
+}
+
+/** Names the fields that are wrong, never their values. */
+export function problemsOf (schema: TSchema, value: unknown): string {
+  return validatorOf(schema).Errors(value).slice(0, 8).map((error) => `${error.instancePath || '/'} ${error.keyword}`).join(', ')
+}
+
+export function encodeEvent<Schema extends TObject> (definition: EventDefinition<Schema>, event: {
+  key: string, author: ServiceName, time: Date, data: Static<Schema>, correlation: string | undefined, causation: string | undefined
+}): { id: string, headers: MsgHdrs, body: string } {
+  if (!validatorOf(definition.data).Check(event.data)) {
+    throw permanent('MESSAGE_INVALID', `${definition.type} would be published with wrong data: ${problemsOf(definition.data, event.data)}`)
+  }
+  // Message ids are remembered per stream, not per subject, so the type is part of the id.
+  const id = `${definition.type.slice('klaim.'.length)}:${event.key}`
+  const h = headers()
+  h.set('ce-specversion', '1.0')
+  h.set('ce-id', id)
+  h.set('ce-type', definition.type)
+  h.set('ce-source', `/klaim/${event.author}`)
+  h.set('ce-time', event.time.toISOString())
+  h.set('ce-subject', subjectOf(definition, event.data))
+  h.set('content-type', 'application/json')
+  if (event.correlation !== undefined) h.set('ce-correlation', event.correlation)
+  if (event.causation !== undefined) h.set('ce-causation', event.causation)
+  return { id, headers: h, body: JSON.stringify(event.data) }
+}
+
+/**
+ * Reads and checks a message: known type, an author who may say it, a subject that agrees with the data, data by the schema.
+ * Throws a permanent Fault MESSAGE_INVALID. `undefined` where the type is none of `definitions`: the message is for a newer version of us.
+ */
+export function decodeEvent (definitions: readonly EventDefinition[], message: { subject: string, headers: MsgHdrs | undefined, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
+  const header = (name: string): string => message.headers?.get(name) ?? ''
+  const type = header('ce-type')
+  if (header('ce-specversion') !== '1.0' || type === '') throw permanent('MESSAGE_INVALID', 'not a CloudEvent')
+  const definition = definitions.find((candidate) => candidate.type === type)
+  if (!definition) return undefined
+  const author = header('ce-source').replace(/^\/klaim\//, '') as ServiceName
+  if (!definition.authors.includes(author)) throw permanent('MESSAGE_INVALID', `${type} is not for this author to say`)
+  const time = new Date(header('ce-time'))
+  if (Number.isNaN(time.getTime()) || header('ce-id') === '') throw permanent('MESSAGE_INVALID', `${type} without id or time`)
+  const data = parsed(type, message.data)
+  if (!validatorOf(definition.data).Check(data)) throw permanent('MESSAGE_INVALID', `${type} has wrong data: ${problemsOf(definition.data, data)}`)
+  if (subjectOf(definition, data as never) !== message.subject) throw permanent('MESSAGE_INVALID', `${type} stands on a foreign subject`)
+  return {
+    definition,
+    event: { id: header('ce-id'), type, author, time, correlation: header('ce-correlation') || undefined, causation: header('ce-causation') || undefined, data: data as never },
+  }
+}
+
+function parsed (type: string, body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch (error) {
+    throw permanent('MESSAGE_INVALID', `${type} is not JSON`, { cause: error })
+  }
+}
