@@ -24,6 +24,6 @@ function closeOne (connection: Connection, code: CloseCode): void {
     case 428: return connection.cut()
     case 440: return connection.end(streamError(undefined, 'replaced'))
     case 500: case 503: case 515: return connection.end(streamError(code))
-    default: return connection.end(failure(code))
+    case 402: case 403: case 405: case 406: case 409: case 411: case 418: return connection.end(failure(code))
   }
 }

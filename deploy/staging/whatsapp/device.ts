@@ -104,6 +104,7 @@ function createKeyStore (store: DeviceKeys['store']) {
       for (const id of ids) {
         const value = store[type]?.[id]
         // What is under a type was put there by `set` with the same type.
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion
         if (value !== undefined) found[id] = value as SignalDataTypeMap[T]
       }
       return found

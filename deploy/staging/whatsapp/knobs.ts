@@ -59,13 +59,13 @@ const isRefusal = (value: unknown) => value === null || (has(value, 'code') && i
 const isRemaining = (value: unknown) => has(value, 'remaining') && (value.remaining === -1 || isCount(value.remaining))
 const isBoolean = (value: unknown) => typeof value === 'boolean'
 const isDelay = (value: unknown) => isCount(value) && Number(value) <= 600_000
-const oneOf = (...values: string[]) => (value: unknown) => values.includes(value as string)
+const oneOf = (...values: unknown[]) => (value: unknown) => values.includes(value)
 
 function has<K extends string> (value: unknown, key: K): value is Record<K, unknown> {
   return typeof value === 'object' && value !== null && key in value
 }
 
-const checks: Record<keyof Knobs, (value: unknown) => boolean> = {
+const checks = {
   refuseSends: isRefusal, groupQueryError: isRefusal, usyncError: isRefusal, loginError: isRefusal,
   refuseColdSends: isBoolean, refusePhoneNumberSends: isBoolean, acks: isBoolean, deliveryReceipts: isBoolean, readReceipts: isBoolean,
   registrationRefresh: isBoolean, passkey: isBoolean,
@@ -73,13 +73,13 @@ const checks: Record<keyof Knobs, (value: unknown) => boolean> = {
   restrictedUntil: (value) => value === null || isCount(value), rosterLimit: (value) => value === null || isCount(value),
   cut: (value) => value === null || (has(value, 'when') && oneOf('before-accepting', 'before-ack')(value.when) && isRemaining(value)),
   deaf: oneOf('no', 'queries', 'everything'), notifications: oneOf('send', 'hold', 'lose')
-}
+} satisfies Record<keyof Knobs, (value: unknown) => boolean>
+const checkByName = new Map<string, (value: unknown) => boolean>(Object.entries(checks))
 
 /** Changes the named knobs; throws with the name of the first one that is unknown or has a wrong value. */
 export function turn (knobs: Knobs, wanted: Record<string, unknown>): void {
   for (const [name, value] of Object.entries(wanted)) {
-    const check = Object.hasOwn(checks, name) ? checks[name as keyof Knobs] : undefined
-    if (!check?.(value)) throw new Error(`no such knob, or a wrong value: ${name}`)
+    if (!checkByName.get(name)?.(value)) throw new Error(`no such knob, or a wrong value: ${name}`)
   }
   Object.assign(knobs, wanted)
 }

@@ -46,15 +46,16 @@ function spendBundle ({ registrationId, identity, signedPreKey, preKeys }: Compa
 }
 
 function bundleIn (keys: Stanza, registrationId: number): Bundle {
-  const key = (node: Stanza | undefined) => ({ keyId: bytes(child(node, 'id')).readUIntBE(0, 3), publicKey: bytes(child(node, 'value')) })
   const skey = child(keys, 'skey')
   return {
     registrationId,
     identity: bytes(child(keys, 'identity')),
-    signedPreKey: { ...key(skey), signature: bytes(child(skey, 'signature')) },
-    preKey: key(child(keys, 'key'))
+    signedPreKey: { ...keyOf(skey), signature: bytes(child(skey, 'signature')) },
+    preKey: keyOf(child(keys, 'key'))
   }
 }
+
+const keyOf = (key: Stanza | undefined) => ({ keyId: bytes(child(key, 'id')).readUIntBE(0, 3), publicKey: bytes(child(key, 'value')) })
 
 /** The person sets up a new phone: new keys, the old sessions are gone. */
 export function reinstall (double: Double, person: Person): void {

@@ -148,7 +148,7 @@ function link (double: Double, connection: Connection, registration: Registratio
 
 /** The phone vouches for the companion: its account key signs the companion's identity. */
 function sign (account: { private: Uint8Array, public: Uint8Array }, companionIdentity: Uint8Array) {
-  const details = proto.ADVDeviceIdentity.encode({ rawId: 1, timestamp: seconds(), keyIndex: 1, accountType: 0, deviceType: 0 }).finish()
+  const details = proto.ADVDeviceIdentity.encode({ rawId: 1, timestamp: seconds(), keyIndex: 1, accountType: proto.ADVEncryptionType.E2EE, deviceType: proto.ADVEncryptionType.E2EE }).finish()
   const accountSignature = Curve.sign(account.private, Buffer.concat([WA_ADV_ACCOUNT_SIG_PREFIX, details, companionIdentity]))
   return { details, accountSignatureKey: account.public, accountSignature }
 }

@@ -14,14 +14,12 @@ const kindsMax = 500
 
 /** Speaks with one client until it goes. */
 export function serve (double: Double, socket: WebSocket): void {
-  let inbox: Promise<unknown> = Promise.resolve()
+  let inbox = Promise.resolve()
   const noise = createNoiseServer({
     send: (frame) => { socket.send(frame) },
     onClient: (payload, noiseKey) => { admit(double, connection, payload, noiseKey) },
     onFrame: (frame) => {
-      inbox = inbox.then(async () => { await handle(double, connection, await decodeBinaryNode(frame)) }).catch((error: unknown) => {
-        double.events.emit('fault', error)
-      })
+      inbox = handleAfter(inbox, frame)
     }
   })
   const connection: Connection = {
@@ -42,11 +40,20 @@ export function serve (double: Double, socket: WebSocket): void {
     }
   }
 
+  async function handleAfter (before: Promise<void>, frame: Buffer): Promise<void> {
+    await before
+    try {
+      await handle(double, connection, await decodeBinaryNode(frame))
+    } catch (error) {
+      double.events.emit('fault', error)
+    }
+  }
+
   double.connections.add(connection)
   socket.on('message', (data, isBinary) => {
     try {
-      if (!isBinary) throw new Error('binary frames only')
-      noise.receive(data as Buffer)
+      if (!isBinary || !Buffer.isBuffer(data)) throw new Error('binary frames only')
+      noise.receive(data)
     } catch (error) {
       double.events.emit('fault', error)
       connection.cut()

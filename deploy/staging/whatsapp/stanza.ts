@@ -26,7 +26,7 @@ export function child (parent: Stanza | undefined, tag: string): Stanza | undefi
 export function bytes (node: Stanza | undefined): Buffer {
   const content = node?.content
   if (content === undefined || Array.isArray(content)) return Buffer.alloc(0)
-  return Buffer.from(content as Uint8Array)
+  return typeof content === 'string' ? Buffer.from(content) : Buffer.from(content)
 }
 
 export const text = (node: Stanza | undefined): string => bytes(node).toString('utf8')

@@ -12,7 +12,12 @@ export interface StateFile {
 
 /** Without a path the world lives in memory only. A file that cannot be read is an error, not an empty world. */
 export function openState (path: string | undefined, seed: Seed): StateFile {
-  if (path === undefined) return { world: createWorld(seed), save: () => Promise.resolve() }
+  return path === undefined ? { world: createWorld(seed), save: () => Promise.resolve() } : openFile(path, seed)
+}
+
+function openFile (path: string, seed: Seed): StateFile {
+  // The file is this double's own; a damaged one fails to parse.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const world = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8'), BufferJSON.reviver) as World : createWorld(seed)
   let writing: Promise<void> | undefined
   let next: Promise<void> | undefined
@@ -20,7 +25,7 @@ export function openState (path: string | undefined, seed: Seed): StateFile {
   async function write () {
     // Written aside and renamed: a kill leaves the old file or the new one, never half of one.
     await writeFile(`${path}.new`, JSON.stringify(world, BufferJSON.replacer), { mode: 0o600 })
-    await rename(`${path}.new`, path as string)
+    await rename(`${path}.new`, path)
   }
   function start (): Promise<void> {
     next = undefined

@@ -3,7 +3,6 @@
  * its own world, so that tests run side by side.
  */
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
 import { closeConnections } from './closing.ts'
 import { type Control, startControl } from './control.ts'
@@ -36,10 +35,12 @@ export async function startWhatsApp ({ host = '127.0.0.1', port = 0, controlPort
   const server = new WebSocketServer({ host, port, path: '/ws/chat', maxPayload: stanzaBytesMax })
   server.on('connection', (socket) => { serve(double, socket) })
   await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('not listening on a port')
   const control: Control | undefined = controlPort === false ? undefined : await startControl(handle, host, controlPort)
   return {
     ...handle,
-    url: `ws://${host}:${(server.address() as AddressInfo).port}/ws/chat`,
+    url: `ws://${host}:${address.port}/ws/chat`,
     controlUrl: control?.url ?? '',
     async close () {
       double.stop()

@@ -14,6 +14,7 @@ export function answerAccount (double: Double, _connection: Connection, query: S
     case 'blocklist': return [stanza('list')]
     case 'w:mex': return [answerGraph(double, request)]
     case 'privacy': return request?.tag === 'tokens' ? issueTokens(request) : request?.tag === 'privacy' ? [privacy()] : []
+    case undefined:
     default: return []
   }
 }

@@ -14,7 +14,7 @@ export interface Client {
   sock: WASocket
   auth: AuthenticationState
   /** Every event so far, in order. */
-  seen: { name: keyof BaileysEventMap, value: unknown }[]
+  seen: Partial<BaileysEventMap>[]
   /** The first event, past or future, that fits. */
   next: <K extends keyof BaileysEventMap>(name: K, fits?: (value: BaileysEventMap[K]) => boolean) => Promise<BaileysEventMap[K]>
   /** Status code of the disconnect. */
@@ -56,7 +56,7 @@ export function connect (t: Test, { url }: Pick<WhatsApp, 'url'>, auth: Authenti
   ]
   for (const name of names) {
     sock.ev.on(name, (value) => {
-      seen.push({ name, value })
+      seen.push({ [name]: value })
       for (const look of watchers) look()
     })
   }
@@ -66,12 +66,11 @@ export function connect (t: Test, { url }: Pick<WhatsApp, 'url'>, auth: Authenti
       reject(new Error(`no ${name} within ${waitMsMax} ms`))
     }, waitMsMax)
     function look () {
-      // Events are kept under the name they came with.
-      const found = seen.find((event) => event.name === name && fits(event.value as never))
-      if (!found) return
+      const found = seen.map(({ [name]: value }) => value).find((value) => value !== undefined && fits(value))
+      if (found === undefined) return
       clearTimeout(timer)
       watchers.delete(look)
-      resolve(found.value as never)
+      resolve(found)
     }
     watchers.add(look)
     look()
@@ -80,7 +79,8 @@ export function connect (t: Test, { url }: Pick<WhatsApp, 'url'>, auth: Authenti
     sock, auth, seen, next,
     async closed () {
       const { lastDisconnect } = await next('connection.update', ({ connection }) => connection === 'close')
-      return (lastDisconnect?.error as { output?: { statusCode?: number } } | undefined)?.output?.statusCode
+      const error = lastDisconnect?.error
+      return error && 'output' in error ? error.output.statusCode : undefined
     }
   }
 }

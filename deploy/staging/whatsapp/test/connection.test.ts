@@ -1,0 +1,84 @@
+import t from 'tap'
+import { initAuthCreds } from '@whiskeysockets/baileys'
+import { closeCodes } from '../closing.ts'
+import { stanza } from '../stanza.ts'
+import { authOf, connect, double, open } from './client.ts'
+
+// Baileys leaves timers of up to 30 s behind after a closed connection.
+t.teardown(() => { setImmediate(() => process.exit()) })
+
+void t.test('a device that was linked before', async (t) => {
+  await t.test('connects and is told its LID', async (t) => {
+    const whatsapp = await double(t)
+    const { sock } = await open(t, whatsapp)
+    t.match(sock.user, { id: `${whatsapp.botNumber}:7@s.whatsapp.net`, lid: `${whatsapp.person(whatsapp.botNumber).lid}:7@lid` })
+    t.match(whatsapp.connected(), [{ device: 7 }])
+  })
+  await t.test('uploads one-time keys when the server has none', async (t) => {
+    const whatsapp = await double(t)
+    await open(t, whatsapp, authOf(whatsapp.createLinkedSession({ preKeys: 'none' })))
+    t.equal(whatsapp.counters['iq encrypt set registration'], 1)
+    const { sock } = await open(t, whatsapp, authOf(whatsapp.createLinkedSession({ preKeys: 'none' })))
+    await whatsapp.say('6281200000001', 'hello')
+    t.ok(sock)
+  })
+  await t.test('is refused with another noise key', async (t) => {
+    const whatsapp = await double(t)
+    const auth = authOf(whatsapp.createLinkedSession())
+    Object.assign(auth.creds, { noiseKey: initAuthCreds().noiseKey })
+    t.equal(await connect(t, whatsapp, auth).closed(), 401)
+  })
+  await t.test('is refused while logins fail, and let in afterwards', async (t) => {
+    const whatsapp = await double(t)
+    const auth = authOf(whatsapp.createLinkedSession())
+    whatsapp.knobs.loginError = { code: 403, remaining: 1 }
+    t.equal(await connect(t, whatsapp, auth).closed(), 403)
+    await open(t, whatsapp, auth)
+  })
+  await t.test('is replaced by a second login of the same device', async (t) => {
+    const whatsapp = await double(t)
+    const auth = authOf(whatsapp.createLinkedSession())
+    const first = await open(t, whatsapp, auth)
+    await open(t, whatsapp, auth)
+    t.equal(await first.closed(), 440)
+    t.equal(whatsapp.connected().length, 1)
+  })
+  await t.test('that logs out is unlinked', async (t) => {
+    const whatsapp = await double(t)
+    const auth = authOf(whatsapp.createLinkedSession())
+    const { sock } = await open(t, whatsapp, auth)
+    await sock.logout()
+    await whatsapp.until('unlinked', () => whatsapp.linked().length === 0)
+    t.equal(await connect(t, whatsapp, auth).closed(), 401)
+  })
+})
+
+void t.test('every code with which WhatsApp ends a connection reaches the client', async (t) => {
+  await Promise.all(closeCodes.map(async (code) => {
+    const whatsapp = await double(t)
+    const auth = authOf(whatsapp.createLinkedSession())
+    const client = await open(t, whatsapp, auth, { keepAliveIntervalMs: 100 })
+    whatsapp.closeConnections(code)
+    t.equal(await client.closed(), code, String(code))
+    const again = connect(t, whatsapp, auth)
+    if (code === 401) t.equal(await again.closed(), 401, 'and stays unlinked after 401')
+    else await again.next('connection.update', ({ connection }) => connection === 'open')
+  }))
+})
+
+void t.test('a double that is deaf', async (t) => {
+  await t.test('to queries keeps the connection and answers nothing but pings', async (t) => {
+    const whatsapp = await double(t)
+    const { sock } = await open(t, whatsapp, undefined, { defaultQueryTimeoutMs: 300 })
+    whatsapp.knobs.deaf = 'queries'
+    await t.rejects(sock.groupMetadata(whatsapp.group))
+    await sock.query({ tag: 'iq', attrs: { to: 's.whatsapp.net', type: 'get', xmlns: 'w:p' }, content: [stanza('ping')] })
+    t.equal(whatsapp.connected().length, 1)
+  })
+  await t.test('to everything is noticed by the keep-alive', async (t) => {
+    const whatsapp = await double(t)
+    const client = await open(t, whatsapp, undefined, { keepAliveIntervalMs: 100 })
+    whatsapp.knobs.deaf = 'everything'
+    t.equal(await client.closed(), 408)
+  })
+})
