@@ -1,0 +1,195 @@
+# shellcheck shell=bash
+# What Klaim's scripts need on a machine, put there once. Sourced, after `set -euo pipefail`. Every function says in one sentence
+# what it does, is silent when there is nothing to do, and uses no network when everything is already there.
+#
+#   ensure_node_modules   the packages of package-lock.json; puts node_modules/.bin first on PATH, so that `node` is Node 24
+#   ensure_nats_server    exports NATS_SERVER, a nats-server of at least nats_version_min
+#   ensure_chromium       exports CHROMIUM, for tests and pictures of the page
+
+klaim_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+klaim_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/klaim
+nats_version_min=2.14.3 # deploy/staging/nats/nats-server.ts asks for the same.
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# run_quietly LOG COMMAND…: shows what the command said only if it fails.
+run_quietly() {
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 </dev/null && return
+  tail -n 20 "$log" >&2
+  return 1
+}
+
+ensure_node_modules() {
+  local bin=$klaim_root/node_modules/.bin state stamp=$klaim_root/node_modules/.klaim-setup
+  PATH=:$PATH:
+  PATH=${PATH//":$bin:"/:} # npm must not run on the node that it is about to replace.
+  PATH=${PATH#:}
+  PATH=${PATH%:}
+  state=$(cat "$klaim_root"/{package.json,package-lock.json,.taprc} | sha256sum)
+  if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
+    # Two scripts at once: the second waits, and finds the work done.
+    {
+      ! has flock || flock 9
+      [ "$(cat "$stamp" 2>/dev/null)" = "$state" ] || install_node_modules "$stamp" "$state"
+    } 9<"$klaim_root"
+  fi
+  export PATH="$bin:$PATH"
+}
+
+install_node_modules() {
+  local stamp=$1 state=$2 log
+  has npm || fail 'npm is missing. Install Node.js 20 or newer with npm (https://nodejs.org), then run this again.'
+  log=$(mktemp)
+  if ! installed_as_locked; then
+    say 'Installing the packages of package-lock.json with npm ci.'
+    (cd "$klaim_root" && run_quietly "$log" npm ci --prefer-offline --no-audit --no-fund --loglevel=error --fetch-timeout=60000) ||
+      fail 'npm ci failed (its last lines are above). If it could not reach the npm registry, connect and run this again.'
+  fi
+  # .taprc chooses tap's plugins; tap has to be put together from them once.
+  (cd "$klaim_root" && PATH="$klaim_root/node_modules/.bin:$PATH" run_quietly "$log" tap build) ||
+    fail 'tap build failed; its last lines are above.'
+  rm -f "$log"
+  printf '%s\n' "$state" >"$stamp"
+}
+
+# Whether node_modules already holds what package-lock.json names (npm install does as well as npm ci). What was left out must be optional.
+installed_as_locked() {
+  [ -x "$klaim_root/node_modules/.bin/node" ] || return 1
+  (cd "$klaim_root" && node -e '
+    const packages = file => JSON.parse(require("fs").readFileSync(file, "utf8")).packages
+    const locked = packages("package-lock.json")
+    const installed = packages("node_modules/.package-lock.json")
+    const differs = ([path, { version, optional }]) => path !== "" && installed[path]?.version !== version && !(optional && !installed[path])
+    process.exit(Object.entries(locked).some(differs) || Object.keys(installed).some(path => !locked[path]) ? 1 : 0)
+  ') 2>/dev/null
+}
+
+ensure_nats_server() {
+  local candidate tried=''
+  if [ -n "${NATS_SERVER:-}" ] && ! is_new_nats "$NATS_SERVER"; then
+    fail "NATS_SERVER is $NATS_SERVER, which is not a nats-server of version $nats_version_min or newer. Correct it or unset it."
+  fi
+  for candidate in "${NATS_SERVER:-}" "$(command -v nats-server || true)" "$klaim_cache"/nats-server-*/nats-server; do
+    if [ -n "$candidate" ] && is_new_nats "$candidate"; then
+      export NATS_SERVER=$candidate
+      return
+    fi
+  done
+  klaim_temp=$(mktemp -d)
+  if nats_from_debian || nats_from_release; then
+    local version
+    version=$(nats_version "$klaim_temp/nats-server")
+    NATS_SERVER=$klaim_cache/nats-server-$version/nats-server
+    mkdir -p "${NATS_SERVER%/*}"
+    mv "$klaim_temp/nats-server" "$NATS_SERVER.$$" && mv "$NATS_SERVER.$$" "$NATS_SERVER"
+    export NATS_SERVER
+    rm -rf "$klaim_temp"
+    return
+  fi
+  tried=$(cat "$klaim_temp/tried")
+  rm -rf "$klaim_temp"
+  fail "No nats-server $nats_version_min or newer. Tried: \$NATS_SERVER, PATH, $klaim_cache; $tried.
+Connect to the network and run this again, or install nats-server (https://nats.io/download) and set NATS_SERVER to its path."
+}
+
+nats_version() { "$1" --version 2>/dev/null | sed -n 's/^nats-server: v\([0-9][0-9.]*\).*/\1/p'; }
+
+is_new_nats() {
+  local version
+  [ -x "$1" ] || return 1
+  version=$(nats_version "$1")
+  [ -n "$version" ] && [ "$(printf '%s\n' "$nats_version_min" "$version" | sort -V | head -n 1)" = "$nats_version_min" ]
+}
+
+# not_got WHAT: remembers a failed source for the last message.
+not_got() {
+  printf '%s%s' "$([ -s "$klaim_temp/tried" ] && printf '; ')" "$1" >>"$klaim_temp/tried"
+  return 1
+}
+
+# Debian's package of the next suite, whose server is new enough where that of Debian 12 and 13 is not. apt checks Debian's signature and
+# the package's sum itself; it works in a directory of its own, so this machine's package sources and lists stay as they are.
+nats_from_debian() {
+  local apt=$klaim_temp/apt keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
+  if ! has apt-get || ! has dpkg-deb || [ ! -r "$keyring" ]; then
+    not_got 'Debian (this machine has no apt with the keys of Debian)'
+    return
+  fi
+  mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
+    grep -E '^(deb|URIs:)[[:space:]]' | grep -oE 'https?://[^[:space:]]+/debian/?([[:space:]]|$)' | head -n 1 | tr -d '[:space:]' || true)
+  mirror=${mirror:-http://deb.debian.org/debian}
+  say "Getting nats-server from Debian's next suite, forky ($mirror)."
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+  chmod 755 "$klaim_temp" "$apt"
+  ! { [ "$(id -u)" = 0 ] && id _apt >/dev/null 2>&1; } || chown -R _apt "$apt" # apt fetches as this user when it is started by root.
+  printf 'deb [signed-by=%s target=Packages lang=none] %s forky main\n' "$keyring" "$mirror" >"$apt/sources.list"
+  local options=(-qq -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$apt/lists"
+    -o "Dir::Cache=$apt" -o Dir::State::status=/dev/null -o Acquire::http::Timeout=10 -o Acquire::https::Timeout=10 -o Acquire::Retries=1
+    -o APT::Update::Error-Mode=any)
+  if (cd "$apt" && timeout 180 apt-get "${options[@]}" update && timeout 180 apt-get "${options[@]}" download nats-server) >"$apt/log" 2>&1 &&
+    dpkg-deb -x "$apt"/nats-server_*.deb "$apt/package" && is_new_nats "$apt/package/usr/sbin/nats-server"; then
+    mv "$apt/package/usr/sbin/nats-server" "$klaim_temp/nats-server"
+  else
+    tail -n 3 "$apt/log" >&2
+    not_got "nats-server in Debian forky at $mirror"
+  fi
+}
+
+# NATS's own release, for machines that are not Debian. The newest version whose sums its makers publish in a second place, the Dockerfile
+# of their official image (github.com/nats-io/nats-docker, 2.14.x/alpine3.22): a sum fetched along with the file would prove nothing.
+nats_from_release() {
+  local version=2.14.5 machine sum url
+  case $(uname -sm) in
+    'Linux x86_64') machine=linux-amd64 sum=5e3b603d47c447bda1f77f9ac16dbf91c90aac4ff3681f8fbbc7201e4ed99355 ;;
+    'Linux aarch64') machine=linux-arm64 sum=673a98d3faa79dde3f9ebf16d6dfac36a5f694e7ad2015e4954dd7939c85cd4c ;;
+    *)
+      not_got "no release of NATS is pinned for $(uname -sm)"
+      return
+      ;;
+  esac
+  url=https://github.com/nats-io/nats-server/releases/download/v$version/nats-server-v$version-$machine.tar.gz
+  say "Getting nats-server $version from NATS's releases on GitHub."
+  if download "$url" "$klaim_temp/release.tar.gz" && printf '%s  %s\n' "$sum" "$klaim_temp/release.tar.gz" | sha256sum -c --quiet - >&2; then
+    tar -xzf "$klaim_temp/release.tar.gz" -C "$klaim_temp" --strip-components=1 "nats-server-v$version-$machine/nats-server"
+  else
+    not_got "$url"
+  fi
+}
+
+download() {
+  if has curl; then curl -fsSL --connect-timeout 10 --max-time 180 -o "$2" "$1"
+  elif has wget; then wget -q --connect-timeout=10 --read-timeout=60 --tries=1 -O "$2" "$1"
+  else
+    say 'Neither curl nor wget is here.'
+    return 1
+  fi
+}
+
+ensure_chromium() {
+  local name log
+  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
+    if [ -n "$name" ] && has "$name"; then
+      CHROMIUM=$(command -v "$name")
+      export CHROMIUM
+      return
+    fi
+  done
+  if ! has apt-get || [ "$(id -u)" != 0 ]; then
+    fail 'Chromium is missing. Install it (on Debian, as root: apt-get install chromium) or set CHROMIUM to its path.'
+  fi
+  say "Installing Debian's chromium with apt-get."
+  log=$(mktemp)
+  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core)
+  # A bare Debian has no package lists yet; one foreign source that does not answer is no reason to give up.
+  if ! "${install[@]}" >"$log" 2>&1 </dev/null; then
+    apt-get update -qq -o Acquire::http::Timeout=10 >"$log" 2>&1 || true
+    run_quietly "$log" "${install[@]}" || fail 'apt-get could not install chromium (its last lines are above). Connect, or set CHROMIUM.'
+  fi
+  rm -f "$log"
+  CHROMIUM=$(command -v chromium)
+  export CHROMIUM
+}
