@@ -129,7 +129,10 @@ async function respond (handle: Handle, request: IncomingMessage, response: Serv
   if (!route) throw new Refused(404, 'no such call')
   const body = request.method === 'GET' ? {} : await bodyOf(request)
   if (name.includes('/people/') && !handle.people().some(({ number }) => number === id)) throw new Refused(404, 'nobody has this number')
-  send(response, 200, await route(handle, id ?? '', body))
+  const answer = await route(handle, id ?? '', body)
+  // What was answered is remembered, even if the process is killed now.
+  if (request.method !== 'GET') await handle.saved()
+  send(response, 200, answer)
 }
 
 async function bodyOf (request: IncomingMessage): Promise<Body> {

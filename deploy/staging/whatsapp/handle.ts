@@ -54,6 +54,8 @@ export interface Handle {
   /** Devices that are logged in now. */
   connected: () => { device: number, openedAt: number }[]
   linked: () => { device: number, queued: number }[]
+  /** Resolves when everything done so far is in the state file. */
+  saved: () => Promise<void>
   /** Waits until something is so, looking again after each change; rejects with `what` after 10 s or the time given. */
   until: (what: string, isSo: () => boolean, timeoutMs?: number) => Promise<void>
 }
@@ -129,6 +131,7 @@ export function createHandle (double: Double): Handle {
     closeConnections: (code) => { closeConnections(double, code) },
     connected: () => [...double.connections].flatMap(({ companion, openedAt }) => companion ? [{ device: companion.device, openedAt }] : []),
     linked: () => world.companions.map(({ device, queue }) => ({ device, queued: queue.length })),
+    saved: () => double.save(),
     until: (what, isSo, timeoutMs = 10_000) => until(double, what, isSo, timeoutMs)
   }
 }

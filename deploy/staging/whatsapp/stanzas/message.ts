@@ -29,19 +29,21 @@ export async function onMessage (double: Double, connection: Connection, compani
     connection.cut()
     return double.changed()
   }
+  const answers: (() => void)[] = []
   const error = person?.isOnWhatsApp ? refusal(knobs, addressing, !hasWritten(world, person)) : 404
   if (error === undefined) {
-    for (const copy of copiesOf(double, message)) await receive(double, companion, copy, { ...common, own: copy.person === bot }, person)
+    for (const copy of copiesOf(double, message)) answers.push(await receive(double, companion, copy, { ...common, own: copy.person === bot }, person))
   } else {
     record(world, { ...common, device: 0, own: false, enc: 'none', text: '', outcome: 'refused', error: String(error) })
   }
   double.changed()
   await double.save()
-  if (cut) return connection.cut()
-  if (knobs.acks) {
+  if (cut) connection.cut()
+  else if (knobs.acks) {
     const ack = stanza('ack', { class: 'message', id, from: to, t: seconds(), error })
     double.later(knobs.ackDelayMs, () => { connection.send(ack) })
   }
+  for (const answer of answers) answer()
 }
 
 /** Why the server refuses a message, if it does. 463 has three causes on the real server: the account, the contact, the address. */
@@ -66,8 +68,11 @@ function copiesOf (double: Double, message: Stanza): Copy[] {
 
 type Common = Pick<Delivery, 'messageId' | 'at' | 'to' | 'own' | 'addressing'>
 
-/** `chat` is whom the message is for; the bot account's own phone gets a copy too. */
-async function receive (double: Double, companion: Companion, copy: Copy, common: Common, chat: Person | undefined): Promise<void> {
+/**
+ * `chat` is whom the message is for; the bot account's own phone gets a copy too. Gives what the device then tells the sender: a receipt,
+ * or that it could not read the message. That comes after the server's acknowledgement.
+ */
+async function receive (double: Double, companion: Companion, copy: Copy, common: Common, chat: Person | undefined): Promise<() => void> {
   const { world, knobs } = double
   const { person, device, enc } = copy
   const type = enc.attrs.type === 'pkmsg' ? 'pkmsg' : 'msg'
@@ -86,11 +91,14 @@ async function receive (double: Double, companion: Companion, copy: Copy, common
     delivery.outcome = 'unreadable'
   }
   record(world, delivery)
-  if (common.own) return
-  if (delivery.outcome === 'unreadable') return askAgain(double, companion, copy, common.messageId, same.length + 1)
+  if (common.own) return nothing
+  if (delivery.outcome === 'unreadable') return () => { askAgain(double, companion, copy, common.messageId, same.length + 1) }
   if (chat && delivery.text) show(world, chat, { id: common.messageId, from: 'bot', text: delivery.text, at: common.at })
-  if (device === 0) double.later(knobs.receiptDelayMs, () => { sendReceipts(double, companion, person, common.messageId) })
+  if (device !== 0) return nothing
+  return () => { double.later(knobs.receiptDelayMs, () => { sendReceipts(double, companion, person, common.messageId) }) }
 }
+
+const nothing = () => {}
 
 function textOf (message: proto.IMessage): string {
   const said = message.deviceSentMessage?.message ?? message

@@ -7,6 +7,12 @@ t.teardown(() => { setImmediate(() => process.exit()) })
 const [one, two, visitor] = ['6281200000001', '6281200000002', '6281300000001'] as const
 const ids = (participants: GroupParticipant[]) => participants.map(({ id }) => id)
 
+/** The code with which a query was refused. */
+async function refusal (query: Promise<unknown>): Promise<unknown> {
+  const error: unknown = await query.then(() => undefined, (reason: unknown) => reason)
+  return error instanceof Error && 'data' in error ? error.data : error
+}
+
 void t.test('the roster', async (t) => {
   const whatsapp = await double(t)
   const hidden = whatsapp.addPerson({ name: 'Hidden', isHidden: true, inGroup: true })
@@ -43,12 +49,12 @@ void t.test('the roster', async (t) => {
   await t.test('is refused with the code that was set, so many times', async (t) => {
     for (const code of [403, 404, 429]) {
       whatsapp.knobs.groupQueryError = { code, remaining: 1 }
-      await t.rejects(sock.groupMetadata(whatsapp.group), { data: code }, String(code))
+      t.equal(await refusal(sock.groupMetadata(whatsapp.group)), code)
     }
     await sock.groupMetadata(whatsapp.group)
   })
   await t.test('of a group nobody knows is refused with 404', async (t) => {
-    await t.rejects(sock.groupMetadata('120363999999999999@g.us'), { data: 404 })
+    t.equal(await refusal(sock.groupMetadata('120363999999999999@g.us')), 404)
   })
   await t.test('is among those of all groups', async (t) => {
     whatsapp.addGroup('120363000000000002@g.us', 'Another')
@@ -121,7 +127,7 @@ void t.test('what happens in the group', async (t) => {
     whatsapp.join(one)
     whatsapp.resetKnobs()
     await sock.groupMetadata(whatsapp.group)
-    t.equal(seen.slice(before).some((event) => 'group-participants.update' in event), false)
+    t.equal(seen.slice(before).some((event) => event['group-participants.update']?.action === 'add'), false)
   })
   await t.test('a hint that the groups are dirty makes the client fetch them', async (t) => {
     whatsapp.sayGroupsDirty()
@@ -133,12 +139,12 @@ void t.test('what happens in the group', async (t) => {
     whatsapp.remove(whatsapp.botNumber)
     const bot = lidOf(whatsapp.botNumber)
     await next('group-participants.update', ({ action, participants }) => action === 'remove' && participants[0]?.id === bot)
-    await t.rejects(sock.groupMetadata(whatsapp.group), { data: 403 })
+    t.equal(await refusal(sock.groupMetadata(whatsapp.group)), 403)
     const before = seen.length
     whatsapp.join(two)
     whatsapp.join(whatsapp.botNumber, 'admin')
     t.match(await next('groups.upsert'), [{ id: whatsapp.group }])
-    t.equal(seen.slice(before).some((event) => 'group-participants.update' in event), false)
+    t.equal(seen.slice(before).some((event) => event['group-participants.update']?.action === 'add'), false)
   })
 })
 
@@ -156,8 +162,8 @@ void t.test('what happened while the bot was away', async (t) => {
   await next('connection.update', ({ receivedPendingNotifications }) => receivedPendingNotifications === true)
   t.ok(await next('group-participants.update', ({ action }) => action === 'add'), 'a join is told at the next login')
   t.ok(await next('group-participants.update', ({ action }) => action === 'remove'), 'so is a leave')
-  const { messages } = await next('messages.upsert', ({ type }) => type === 'append')
-  t.equal(messages[0]?.message?.conversation, 'are you there?', 'a message arrives, marked as old')
+  const { type } = await next('messages.upsert', ({ messages }) => messages.some(({ message }) => message?.conversation === 'are you there?'))
+  t.equal(type, 'append', 'a message arrives, marked as old')
   await whatsapp.until('confirmed', () => whatsapp.linked()[0]?.queued === 0)
   t.pass('and is not told again once confirmed')
 })
