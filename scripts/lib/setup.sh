@@ -29,7 +29,7 @@ ensure_node_modules() {
   PATH=${PATH//":$bin:"/:} # npm must not run on the node that it is about to replace.
   PATH=${PATH#:}
   PATH=${PATH%:}
-  state=$(cat "$klaim_root"/{package.json,package-lock.json,.taprc} | sha256sum)
+  state=$(cat "$klaim_root"/{package-lock.json,.taprc} | sha256sum)
   if [ "$(cat "$stamp" 2>/dev/null)" != "$state" ]; then
     # Two scripts at once: the second waits, and finds the work done.
     {
@@ -49,7 +49,8 @@ install_node_modules() {
     (cd "$klaim_root" && run_quietly "$log" npm ci --prefer-offline --no-audit --no-fund --loglevel=error --fetch-timeout=60000) ||
       fail 'npm ci failed (its last lines are above). If it could not reach the npm registry, connect and run this again.'
   fi
-  # .taprc chooses tap's plugins; tap has to be put together from them once.
+  # .taprc chooses tap's plugins; tap has to be put together from them after every npm ci, or its first run fails (tap 21.8.0).
+  say 'Putting tap together with the plugins of .taprc.'
   (cd "$klaim_root" && PATH="$klaim_root/node_modules/.bin:$PATH" run_quietly "$log" tap build) ||
     fail 'tap build failed; its last lines are above.'
   rm -f "$log"
@@ -120,7 +121,7 @@ nats_from_debian() {
     return
   fi
   mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-    grep -E '^(deb|URIs:)[[:space:]]' | grep -oE 'https?://[^[:space:]]+/debian/?([[:space:]]|$)' | head -n 1 | tr -d '[:space:]' || true)
+    grep -E '^(deb|URIs:)[[:space:]]' | grep -oE 'https?://[^[:space:]]+/debian/?([[:space:]]|$)' | grep -v docker | head -n 1 | tr -d '[:space:]' || true)
   mirror=${mirror:-http://deb.debian.org/debian}
   say "Getting nats-server from Debian's next suite, forky ($mirror)."
   mkdir -p "$apt/lists/partial" "$apt/archives/partial"
