@@ -172,7 +172,7 @@ function configOf (clustered: NatsOptions['clustered']): string {
     ? ''
     : `server_name: ${clustered.serverName}\ncluster { name: ${clustered.name}, listen: "127.0.0.1:${clustered.port}", ` +
       `routes: [${clustered.routePorts.map(port => `"nats://127.0.0.1:${port}"`).join(', ')}] }\n`
-  return `jetstream { max_memory_store: 64MB, max_file_store: 1GB, sync_interval: always }\n${cluster}`
+  return `jetstream { max_memory_store: 64MB, max_file_store: 16GB, sync_interval: always }\n${cluster}`
 }
 
 // The store is given on the command line, and nats-server refuses to be told twice.
