@@ -1,0 +1,20 @@
+import { createBus } from '../common/bus.ts'
+import { loadMessages } from '../common/messages.ts'
+import { run, type Start } from '../common/run.ts'
+import { Config } from './config.ts'
+import { startNotifying } from './service.ts'
+import { createWording } from './wording.ts'
+
+export const start: Start<Config> = async (config, { log, metrics, now }) => {
+  const wording = createWording(loadMessages(config.MESSAGES_DIR), config.PANEL_PUBLIC_URL)
+  const bus = await createBus({ servers: config.NATS_URL, service: 'notifier', log, metrics, now })
+  startNotifying({ bus, wording, log })
+  // Nobody asks the notifier anything; this is how `nats service ls` shows it.
+  await bus.respond([])
+  return {
+    checks: { nats: () => bus.isConnected() ? 'ok' : 'not connected' },
+    stop: async () => { await bus.close() },
+  }
+}
+
+if (import.meta.main) await run('notifier', Config, start)
