@@ -17,6 +17,7 @@ const whatsapp = await startWhatsApp({
   controlPort: whole('WHATSAPP_DOUBLE_CONTROL_PORT', 7101),
   stateFile: env.WHATSAPP_DOUBLE_STATE_FILE || undefined,
   members: whole('WHATSAPP_DOUBLE_MEMBERS', 5, 10_000),
+  outsiders: whole('WHATSAPP_DOUBLE_OUTSIDERS', 3, 10_000),
   addressing: env.WHATSAPP_DOUBLE_ADDRESSING === 'pn' ? 'pn' : 'lid'
 })
 const { url, controlUrl, group } = whatsapp
