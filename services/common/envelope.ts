@@ -31,14 +31,16 @@ export function problemsOf (schema: TSchema, value: unknown): string {
   return validatorOf(schema).Errors(value).slice(0, 8).map((error) => `${error.instancePath || '/'} ${error.keyword}`).join(', ')
 }
 
+/** Message ids are remembered per stream, not per subject, so the type is part of the id. */
+export const eventId = (definition: Pick<EventDefinition, 'type'>, key: string): string => `${definition.type.slice('klaim.'.length)}:${key}`
+
 export function encodeEvent<Schema extends TObject> (definition: EventDefinition<Schema>, event: {
   key: string, author: ServiceName, time: Date, data: Static<Schema>, correlation: string | undefined, causation: string | undefined
 }): { id: string, headers: MsgHdrs, body: string } {
   if (!validatorOf(definition.data).Check(event.data)) {
     throw permanent('MESSAGE_INVALID', `${definition.type} would be published with wrong data: ${problemsOf(definition.data, event.data)}`)
   }
-  // Message ids are remembered per stream, not per subject, so the type is part of the id.
-  const id = `${definition.type.slice('klaim.'.length)}:${event.key}`
+  const id = eventId(definition, event.key)
   const h = headers()
   h.set('ce-specversion', '1.0')
   h.set('ce-id', id)

@@ -1,0 +1,195 @@
+// One member's claim, as a decision over data. Nothing here knows NATS, files or the clock.
+//
+//            Request            ServerReady            Leave               Confirm              ServerDeleted
+//   none ───────────▶ creating ───────────▶ active ───────────▶ leaving ───────────▶ deleting ───────────▶ deleted
+//                      │   │                  ▲                   │                (no way back)              │
+//          ServerFailed│   │Leave, Return     └── Return, Refute ─┘                                           │ Request
+//                      ▼   └ (noted; leaving once the server is ready)                                        ▼
+//                   failed ── Request ──▶ creating                                                         creating
+//
+// HTTP and the book call both `leaving` and `deleting` "deleting".
+import type { Static } from 'typebox'
+import type { CancelReason, FailureCode, Step } from '../../contracts/codes.ts'
+import type { ServerFacts } from '../../contracts/events/claims.ts'
+import type { Language } from '../../contracts/ids.ts'
+
+export type Server = Static<typeof ServerFacts>
+
+/** A leave that stands. `dueAt` and `leftAt` are epoch milliseconds. */
+export interface Departure { readonly deleteJobId: string, readonly dueAt: number, readonly leftAt: number }
+
+export interface Asked {
+  readonly claimId: string
+  readonly memberId: string
+  readonly waJid: string
+  readonly language: Language
+  readonly username: string
+  readonly template: string
+  readonly templateVersion: number
+  readonly idempotencyKeyHash: string | undefined
+}
+
+interface Made extends Asked {
+  /** How many departures this claim has had; numbers their jobs. */
+  readonly departures: number
+}
+
+export type Claim =
+  | { readonly status: 'none' }
+  | Made & { readonly status: 'creating', readonly departure: Departure | undefined }
+  | Made & { readonly status: 'active', readonly server: Server }
+  | Made & { readonly status: 'leaving', readonly server: Server, readonly departure: Departure }
+  | Made & { readonly status: 'deleting', readonly server: Server, readonly departure: Departure }
+  | Made & { readonly status: 'failed', readonly code: FailureCode }
+  | Made & { readonly status: 'deleted' }
+
+export type Command =
+  | { readonly type: 'Request' } & Asked
+  | { readonly type: 'ServerReady', readonly claimId: string, readonly server: Server }
+  | { readonly type: 'ServerFailed', readonly claimId: string, readonly code: FailureCode, readonly step: Step }
+  | { readonly type: 'ServerDeleted', readonly claimId: string, readonly deleteJobId: string, readonly userDeleted: boolean }
+  | { readonly type: 'Leave', readonly leftAt: number, readonly now: number, readonly graceMs: number }
+  | { readonly type: 'Return' }
+  | { readonly type: 'ConfirmDeletion', readonly deleteJobId: string, readonly absentAt: number, readonly now: number }
+  | { readonly type: 'RefuteDeletion', readonly deleteJobId: string }
+  | { readonly type: 'RescheduleDeletion', readonly deleteJobId: string, readonly until: number }
+
+export type ClaimEvent =
+  | { readonly type: 'Requested' } & Asked
+  | { readonly type: 'Activated', readonly server: Server }
+  | { readonly type: 'Failed', readonly code: FailureCode, readonly step: Step }
+  | { readonly type: 'DeletionScheduled', readonly departure: Departure, readonly reason: 'left' | 'outage' }
+  | { readonly type: 'DeletionCancelled', readonly deleteJobId: string, readonly reason: CancelReason }
+  | { readonly type: 'DeletionStarted', readonly deleteJobId: string }
+  | { readonly type: 'Deleted', readonly deleteJobId: string, readonly userDeleted: boolean }
+
+export type Rejection = 'ALREADY_CLAIMED' | 'LEAVING' | 'NOT_CURRENT' | 'NOT_DUE' | 'STALE_CONFIRMATION' | 'STILL_CREATING'
+
+/** At most one event: one publish is one commit. `happens: undefined` means that it has already happened, or changes nothing. */
+export type Decision = { readonly ok: true, readonly happens: ClaimEvent | undefined } | { readonly ok: false, readonly rejection: Rejection }
+
+const happens = (event: ClaimEvent): Decision => ({ ok: true, happens: event })
+const nothing: Decision = { ok: true, happens: undefined }
+const rejected = (rejection: Rejection): Decision => ({ ok: false, rejection })
+
+/** However late a leave is heard of, the member has at least this long to come back, or the whole grace where that is shorter. */
+export const WARNING_MS_MIN = 60 * 60_000
+/** A confirmation older than this proves nothing: the member may have come back since. */
+export const CONFIRMATION_AGE_MS_MAX = 2 * 60_000
+
+/** When a server goes after a leave. Both times epoch milliseconds. */
+export function dueAt (leftAt: number, now: number, graceMs: number): number {
+  return Math.max(leftAt + graceMs, now + Math.min(graceMs, WARNING_MS_MIN))
+}
+
+export function decide (claim: Claim, command: Command): Decision {
+  switch (command.type) {
+    case 'Request': return request(claim, command)
+    case 'ServerReady':
+      if (claim.status === 'none' || claim.claimId !== command.claimId) return rejected('NOT_CURRENT')
+      if (claim.status === 'creating') return happens({ type: 'Activated', server: command.server })
+      return claim.status === 'failed' ? rejected('NOT_CURRENT') : nothing
+    case 'ServerFailed':
+      if (claim.status === 'none' || claim.claimId !== command.claimId) return rejected('NOT_CURRENT')
+      if (claim.status === 'creating') return happens({ type: 'Failed', code: command.code, step: command.step })
+      return claim.status === 'failed' ? nothing : rejected('NOT_CURRENT')
+    case 'ServerDeleted':
+      if (claim.status === 'none' || claim.claimId !== command.claimId) return rejected('NOT_CURRENT')
+      if (claim.status === 'deleted') return nothing
+      if (claim.status !== 'deleting' || claim.departure.deleteJobId !== command.deleteJobId) return rejected('NOT_CURRENT')
+      return happens({ type: 'Deleted', deleteJobId: command.deleteJobId, userDeleted: command.userDeleted })
+    case 'Leave': {
+      // Left again: the first due time stands. Nothing to take back: nothing to decide.
+      if (claim.status !== 'active' && !(claim.status === 'creating' && !claim.departure)) return nothing
+      const deleteJobId = `${claim.claimId}-d${claim.departures + 1}`
+      return happens({ type: 'DeletionScheduled', reason: 'left', departure: { deleteJobId, leftAt: command.leftAt, dueAt: dueAt(command.leftAt, command.now, command.graceMs) } })
+    }
+    case 'Return': {
+      const departure = standing(claim)
+      return departure ? happens({ type: 'DeletionCancelled', deleteJobId: departure.deleteJobId, reason: 'returned' }) : nothing
+    }
+    case 'RefuteDeletion': {
+      const departure = standing(claim)
+      if (departure?.deleteJobId !== command.deleteJobId) return nothing
+      return happens({ type: 'DeletionCancelled', deleteJobId: command.deleteJobId, reason: 'present' })
+    }
+    case 'RescheduleDeletion': {
+      const departure = standing(claim)
+      if (departure?.deleteJobId !== command.deleteJobId || command.until <= departure.dueAt) return nothing
+      return happens({ type: 'DeletionScheduled', reason: 'outage', departure: { ...departure, dueAt: command.until } })
+    }
+    case 'ConfirmDeletion': return confirm(claim, command)
+  }
+}
+
+function request (claim: Claim, command: Command & { type: 'Request' }): Decision {
+  if (claim.status === 'none') return happens(requested(command))
+  const sameTap = claim.claimId === command.claimId || (claim.idempotencyKeyHash !== undefined && claim.idempotencyKeyHash === command.idempotencyKeyHash)
+  if (sameTap) return nothing
+  switch (claim.status) {
+    case 'failed':
+    case 'deleted': return happens(requested(command))
+    case 'active': return rejected('ALREADY_CLAIMED')
+    case 'creating': return rejected(claim.departure ? 'LEAVING' : 'ALREADY_CLAIMED')
+    case 'leaving':
+    case 'deleting': return rejected('LEAVING')
+  }
+}
+
+function requested ({ claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }: Asked): ClaimEvent {
+  return { type: 'Requested', claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }
+}
+
+function confirm (claim: Claim, { deleteJobId, absentAt, now }: Command & { type: 'ConfirmDeletion' }): Decision {
+  if (claim.status === 'deleting' && claim.departure.deleteJobId === deleteJobId) return nothing
+  if (claim.status === 'creating' && claim.departure?.deleteJobId === deleteJobId) return rejected('STILL_CREATING')
+  if (claim.status !== 'leaving' || claim.departure.deleteJobId !== deleteJobId) return rejected('NOT_CURRENT')
+  if (now - absentAt > CONFIRMATION_AGE_MS_MAX) return rejected('STALE_CONFIRMATION')
+  if (now < claim.departure.dueAt) return rejected('NOT_DUE')
+  return happens({ type: 'DeletionStarted', deleteJobId })
+}
+
+/** The departure that can still be taken back. */
+function standing (claim: Claim): Departure | undefined {
+  return claim.status === 'leaving' || claim.status === 'creating' ? claim.departure : undefined
+}
+
+/** Total: a fact cannot be refused. A fact that does not fit the state changes nothing. */
+export function evolve (claim: Claim, event: ClaimEvent): Claim {
+  if (event.type === 'Requested') {
+    const { type: _, ...asked } = event
+    return { ...asked, status: 'creating', departures: 0, departure: undefined }
+  }
+  if (claim.status === 'none') return claim
+  switch (event.type) {
+    case 'Activated': {
+      if (claim.status !== 'creating') return claim
+      const { departure, ...made } = claim
+      return departure ? { ...made, status: 'leaving', server: event.server, departure } : { ...made, status: 'active', server: event.server }
+    }
+    case 'Failed':
+      return claim.status === 'creating' ? { ...made(claim), status: 'failed', code: event.code } : claim
+    case 'DeletionScheduled': {
+      const { departure } = event
+      const departures = Math.max(claim.departures, numberOf(departure.deleteJobId))
+      if (claim.status === 'active') return { ...claim, status: 'leaving', departures, departure }
+      return claim.status === 'creating' || claim.status === 'leaving' ? { ...claim, departures, departure } : claim
+    }
+    case 'DeletionCancelled':
+      if (claim.status === 'creating') return { ...claim, departure: undefined }
+      return claim.status === 'leaving' ? { ...made(claim), status: 'active', server: claim.server } : claim
+    case 'DeletionStarted':
+      return claim.status === 'leaving' ? { ...claim, status: 'deleting' } : claim
+    case 'Deleted':
+      return claim.status === 'deleting' ? { ...made(claim), status: 'deleted' } : claim
+    default:
+      return event satisfies never
+  }
+}
+
+const numberOf = (deleteJobId: string): number => Number(deleteJobId.slice(deleteJobId.lastIndexOf('-d') + 2))
+
+function made (claim: Made): Made {
+  const { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures } = claim
+  return { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures }
+}

@@ -1,0 +1,14 @@
+import { Type, type Static } from 'typebox'
+import { CommonConfig } from '../common/run.ts'
+
+export const Config = Type.Object({
+  ...CommonConfig,
+  /** Secret behind every member's pseudonym. It is the one secret that stays: another key makes every member a stranger. */
+  MEMBER_ID_KEY: Type.String({ minLength: 32 }),
+  BOOK_FILE: Type.String({ minLength: 1 }),
+  /** How often what changed is written to the book. */
+  BOOK_EVERY_MS: Type.Integer({ minimum: 10, maximum: 60_000, default: 250 }),
+  /** Between a leave and the deletion. No default: it decides when somebody's server is deleted. */
+  GRACE_MS: Type.Integer({ minimum: 1_000, maximum: 30 * 24 * 3_600_000 }),
+})
+export type Config = Readonly<Static<typeof Config>>

@@ -1,0 +1,90 @@
+// What the ledger says, in memory: every claim as the outside sees it, and each member's claim as decisions need it.
+import { evolve, type Claim } from './claim.ts'
+import { read, viewed } from './record.ts'
+import type { ClaimView } from '../../contracts/requests.ts'
+
+/** An event of the ledger at its place. */
+export interface LedgerRecord { readonly id: string, readonly type: string, readonly time: Date, readonly sequence: number, readonly data: { readonly claim_id: string, readonly member_id: string } }
+
+/** A member's newest claim and the sequence of its newest event; 0 where there is none. */
+export interface MemberState { readonly claim: Claim, readonly sequence: number, readonly lastEventId: string | undefined }
+
+const NOBODY: MemberState = { claim: { status: 'none' }, sequence: 0, lastEventId: undefined }
+
+export class Projection {
+  readonly #views = new Map<string, ClaimView>()
+  readonly #members = new Map<string, MemberState>()
+  /** Members known from the book alone: enough to answer questions, not to decide. */
+  readonly #summaries = new Map<string, ClaimView>()
+  readonly #listeners: Array<(view: ClaimView) => void> = []
+
+  onChange (listener: (view: ClaimView) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Takes a claim over from the book. */
+  adopt (view: ClaimView): void {
+    this.#views.set(view.claim_id, view)
+    const known = this.#summaries.get(view.member_id)
+    if (!known || known.created_at < view.created_at) this.#summaries.set(view.member_id, view)
+  }
+
+  /** Idempotent, and blind to what is older than what it knows of the member. */
+  apply (record: LedgerRecord): void {
+    const { member_id: memberId } = record.data
+    const before = this.#members.get(memberId)
+    if (before && record.sequence <= before.sequence) return
+    if (!before && this.#summaries.has(memberId)) {
+      // The book's summary is behind, and its member must be read anew from the stream before a decision.
+      this.#stale.add(memberId)
+      return
+    }
+    this.#advance(memberId, before ?? NOBODY, record)
+  }
+
+  readonly #stale = new Set<string>()
+  /** Members whose summary is older than the stream. */
+  get stale (): ReadonlySet<string> { return this.#stale }
+
+  /** Replaces what is known of a member by the whole history of theirs. */
+  rebuild (memberId: string, records: readonly LedgerRecord[]): MemberState {
+    const known = this.#members.get(memberId)
+    const newest = records.at(-1)
+    if (!newest || (known && known.sequence >= newest.sequence)) return known ?? NOBODY
+    let state = NOBODY
+    for (const record of records) state = this.#advance(memberId, state, record)
+    this.#summaries.delete(memberId)
+    this.#stale.delete(memberId)
+    return state
+  }
+
+  #advance (memberId: string, before: MemberState, record: LedgerRecord): MemberState {
+    const claim = evolve(before.claim, read(record.type, record.data))
+    const state = { claim, sequence: record.sequence, lastEventId: record.id }
+    this.#members.set(memberId, state)
+    if (claim !== before.claim && claim.status !== 'none') {
+      const view = viewed(claim, this.#views.get(claim.claimId), record.time.toISOString())
+      this.#views.set(claim.claimId, view)
+      for (const listener of this.#listeners) listener(view)
+    }
+    return state
+  }
+
+  /** Undefined where the stream has to be asked first. */
+  member (memberId: string): MemberState | undefined {
+    return this.#members.get(memberId) ?? (this.#summaries.has(memberId) ? undefined : NOBODY)
+  }
+
+  view (claimId: string): ClaimView | undefined {
+    return this.#views.get(claimId)
+  }
+
+  newestOf (memberId: string): ClaimView | undefined {
+    const claim = this.#members.get(memberId)?.claim
+    return claim && claim.status !== 'none' ? this.#views.get(claim.claimId) : this.#summaries.get(memberId)
+  }
+
+  views (): IterableIterator<ClaimView> {
+    return this.#views.values()
+  }
+}

@@ -1,0 +1,112 @@
+// Between the decisions (claim.ts) and what is stored: events of the CLAIMS stream, and entries of the book. Pure.
+import type { Static, TObject } from 'typebox'
+import type { EventDefinition } from '../../contracts/define.ts'
+import { claimActivated, claimDeleted, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted } from '../../contracts/events/claims.ts'
+import type { BookEntry, ClaimView } from '../../contracts/requests.ts'
+import type { Claim, ClaimEvent } from './claim.ts'
+
+export const LEDGER_EVENTS: readonly EventDefinition[] = [claimRequested, claimActivated, claimFailed, deletionScheduled, deletionCancelled, deletionStarted, claimDeleted]
+
+/** What one decision is on the stream. `key` derives from the fact, so the same decision stored twice is stored once. */
+export interface Written { readonly definition: EventDefinition, readonly key: string, readonly data: Record<string, unknown> }
+
+const iso = (ms: number): string => new Date(ms).toISOString()
+
+/** `claim` is the state before the event. */
+export function written (claim: Claim, event: ClaimEvent): Written {
+  if (event.type === 'Requested') {
+    const { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash } = event
+    const data = { claim_id: claimId, member_id: memberId, wa_jid: waJid, language, username, template, template_version: templateVersion, ...(idempotencyKeyHash === undefined ? {} : { idempotency_key_hash: idempotencyKeyHash }) }
+    return write(claimRequested, claimId, data)
+  }
+  if (claim.status === 'none') throw new Error(`${event.type} without a claim`)
+  const about = { claim_id: claim.claimId, member_id: claim.memberId, wa_jid: claim.waJid, language: claim.language }
+  switch (event.type) {
+    case 'Activated': return write(claimActivated, claim.claimId, { ...about, ...event.server, template: claim.template })
+    case 'Failed': return write(claimFailed, claim.claimId, { ...about, code: event.code, step: event.step })
+    case 'DeletionScheduled': {
+      const { deleteJobId, dueAt, leftAt } = event.departure
+      return write(deletionScheduled, `${deleteJobId}:${dueAt}`, { ...about, delete_job_id: deleteJobId, deletion_scheduled_at: iso(dueAt), left_at: iso(leftAt), reason: event.reason })
+    }
+    case 'DeletionCancelled': return write(deletionCancelled, event.deleteJobId, { ...about, delete_job_id: event.deleteJobId, reason: event.reason })
+    case 'DeletionStarted': {
+      if (claim.status !== 'leaving') throw new Error('a deletion starts from leaving only')
+      return write(deletionStarted, event.deleteJobId, { ...about, delete_job_id: event.deleteJobId, user_id: claim.server.user_id, server_id: claim.server.server_id })
+    }
+    case 'Deleted': return write(claimDeleted, event.deleteJobId, { ...about, delete_job_id: event.deleteJobId, user_deleted: event.userDeleted })
+  }
+}
+
+function write<Schema extends TObject> (definition: EventDefinition<Schema>, key: string, data: Static<Schema>): Written {
+  return { definition: definition as unknown as EventDefinition, key, data: data as Record<string, unknown> }
+}
+
+/** The stored event as claim.ts knows it. `data` has been checked against its definition. */
+export function read (type: string, data: unknown): ClaimEvent {
+  switch (type) {
+    case claimRequested.type: {
+      const d = data as Static<typeof claimRequested.data>
+      return {
+        type: 'Requested', claimId: d.claim_id, memberId: d.member_id, waJid: d.wa_jid, language: d.language, username: d.username, template: d.template,
+        templateVersion: d.template_version, idempotencyKeyHash: d.idempotency_key_hash,
+      }
+    }
+    case claimActivated.type: {
+      const { user_id, server_id, allocation_id, identifier, address, username, sealed_password } = data as Static<typeof claimActivated.data>
+      return { type: 'Activated', server: { user_id, server_id, allocation_id, identifier, address, username, sealed_password } }
+    }
+    case claimFailed.type: {
+      const { code, step } = data as Static<typeof claimFailed.data>
+      return { type: 'Failed', code, step }
+    }
+    case deletionScheduled.type: {
+      const d = data as Static<typeof deletionScheduled.data>
+      const departure = { deleteJobId: d.delete_job_id, dueAt: Date.parse(d.deletion_scheduled_at), leftAt: Date.parse(d.left_at) }
+      return { type: 'DeletionScheduled', departure, reason: d.reason === 'outage' ? 'outage' : 'left' }
+    }
+    case deletionCancelled.type: {
+      const d = data as Static<typeof deletionCancelled.data>
+      return { type: 'DeletionCancelled', deleteJobId: d.delete_job_id, reason: d.reason }
+    }
+    case deletionStarted.type: return { type: 'DeletionStarted', deleteJobId: (data as Static<typeof deletionStarted.data>).delete_job_id }
+    case claimDeleted.type: {
+      const d = data as Static<typeof claimDeleted.data>
+      return { type: 'Deleted', deleteJobId: d.delete_job_id, userDeleted: d.user_deleted }
+    }
+    default: throw new Error(`${type} is no event of the ledger`)
+  }
+}
+
+/** The view of a claim after an event at `time` (RFC 3339). `before` is the view of the same claim, absent for its first event. */
+export function viewed (claim: Claim, before: ClaimView | undefined, time: string): ClaimView {
+  if (claim.status === 'none') throw new Error('no claim, no view')
+  const server = 'server' in claim ? claim.server : undefined
+  const departure = 'departure' in claim ? claim.departure : undefined
+  return {
+    claim_id: claim.claimId,
+    wa_jid: claim.waJid,
+    status: claim.status === 'leaving' ? 'deleting' : claim.status,
+    // What the panel gave stays in the book after the deletion, so that it can still be told what was deleted.
+    user_id: server?.user_id ?? before?.user_id ?? null,
+    server_id: server?.server_id ?? before?.server_id ?? null,
+    allocation_id: server?.allocation_id ?? before?.allocation_id ?? null,
+    deletion_scheduled_at: departure ? iso(departure.dueAt) : null,
+    delete_job_id: departure?.deleteJobId ?? (claim.status === 'deleted' ? before?.delete_job_id ?? null : null),
+    created_at: before?.created_at ?? time,
+    updated_at: time,
+    last_event_at: time,
+    member_id: claim.memberId,
+    language: claim.language,
+    template: claim.template,
+    template_version: claim.templateVersion,
+    username: server?.username ?? claim.username,
+    ...(claim.status === 'failed' ? { failure_code: claim.code } : {}),
+    ...(claim.status === 'deleting' ? { deletion_started: true } : {}),
+  }
+}
+
+/** A book entry has these fields, in this order, and no others. */
+export function entryOf (view: ClaimView): BookEntry {
+  const { claim_id, wa_jid, status, user_id, server_id, allocation_id, deletion_scheduled_at, delete_job_id, created_at, updated_at, last_event_at } = view
+  return { claim_id, wa_jid, status, user_id, server_id, allocation_id, deletion_scheduled_at, delete_job_id, created_at, updated_at, last_event_at }
+}
