@@ -1,0 +1,93 @@
+// Who is in the group, and what a new reading of it means. WhatsApp shows a person by phone number, by LID, or by both, and not always by
+// the same: a person is phone JID ∪ LID, joined through the aliases seen before. Nobody's number is ever guessed.
+
+/** Both are user parts only: digits of `<phone>@s.whatsapp.net` and of `<lid>@lid`. At least one is there. */
+export interface Person { readonly phone?: string, readonly lid?: string }
+
+/** What groupMetadata showed, without the bot itself. */
+export interface Reading {
+  /** Epoch ms when the question was asked: what it shows is at least this new. */
+  readonly readAt: number
+  /** The bot found itself in the list. A list without it is not to be believed. */
+  readonly includesUs: boolean
+  readonly people: readonly Person[]
+}
+
+/** phone → lid, for every pair ever seen and still worth knowing. A person who changed numbers has several. */
+export type Aliases = ReadonlyMap<string, string>
+
+export interface Roster { readonly people: readonly Person[], readonly aliases: Aliases }
+
+export interface Difference { readonly joined: readonly Person[], readonly left: readonly Person[] }
+
+export type Membership = 'present' | 'absent' | 'unknown'
+
+interface Index { readonly phones: ReadonlySet<string>, readonly lids: ReadonlySet<string> }
+
+const indexOf = (people: readonly Person[]): Index => ({
+  phones: new Set(people.flatMap(({ phone }) => phone === undefined ? [] : [phone])),
+  lids: new Set(people.flatMap(({ lid }) => lid === undefined ? [] : [lid])),
+})
+
+const holds = ({ phones, lids }: Index, { phone, lid }: Person): boolean =>
+  (phone !== undefined && phones.has(phone)) || (lid !== undefined && lids.has(lid))
+
+/** The same people with what the aliases know filled in, each once. A hidden person whose number was never seen stays a LID. */
+export function identified (people: readonly Person[], aliases: Aliases): Person[] {
+  const phoneOf = new Map([...aliases].map(([phone, lid]) => [lid, phone]))
+  const byLid = new Map<string, Person>()
+  const byPhone = new Map<string, Person>()
+  for (const shown of people) {
+    const lid = shown.lid ?? (shown.phone === undefined ? undefined : aliases.get(shown.phone))
+    const phone = shown.phone ?? (shown.lid === undefined ? undefined : phoneOf.get(shown.lid))
+    const known = (lid === undefined ? undefined : byLid.get(lid)) ?? (phone === undefined ? undefined : byPhone.get(phone))
+    // What was shown wins over what is remembered: an alias may be of a number the person has given up.
+    const person: Person = { ...(phone === undefined ? {} : { phone }), ...(lid === undefined ? {} : { lid }), ...known, ...shown }
+    if (known?.phone !== undefined && known.phone !== person.phone) byPhone.delete(known.phone)
+    if (person.lid !== undefined) byLid.set(person.lid, person)
+    if (person.phone !== undefined) byPhone.set(person.phone, person)
+  }
+  return [...new Set([...byLid.values(), ...byPhone.values()])]
+}
+
+/** Who came and who went. A person is the same one as long as the number or the LID is. */
+export function difference (before: readonly Person[], now: readonly Person[]): Difference {
+  const [then, present] = [indexOf(before), indexOf(now)]
+  return { joined: now.filter((person) => !holds(then, person)), left: before.filter((person) => !holds(present, person)) }
+}
+
+/** Learns the pairs that `people` show. A number belongs to one LID, the newest seen; oldest entries go first above `aliasesMax`. */
+export function learned (aliases: Aliases, people: readonly Person[], aliasesMax = 20_000): Aliases {
+  const news = people.filter(({ phone, lid }) => phone !== undefined && lid !== undefined && aliases.get(phone) !== lid)
+  if (news.length === 0) return aliases
+  const next = new Map(aliases)
+  for (const { phone, lid } of news as Required<Person>[]) {
+    next.delete(phone)
+    next.set(phone, lid)
+  }
+  for (const phone of next.keys()) {
+    if (next.size <= aliasesMax) break
+    next.delete(phone)
+  }
+  return next
+}
+
+/** Every number by which a person is or was known: whoever changed numbers still holds what was claimed under the old one. */
+export function numbersOf (person: Person, aliases: Aliases): string[] {
+  const former = person.lid === undefined ? [] : [...aliases].flatMap(([phone, lid]) => lid === person.lid ? [phone] : [])
+  return [...new Set([...(person.phone === undefined ? [] : [person.phone]), ...former])]
+}
+
+/** Is somebody there whose number nobody knows? Then an unknown number may be theirs. */
+export const hasUnnamed = ({ people }: Pick<Roster, 'people'>): boolean => people.some(({ phone }) => phone === undefined)
+
+/**
+ * Whether `person` is in this roster. `unknown` where somebody hides the number and `person` is known by number alone: that may be them.
+ * Whether the roster itself can be relied on is not asked here.
+ */
+export function membershipOf (roster: Roster, person: Person): Membership {
+  const lid = person.lid ?? (person.phone === undefined ? undefined : roster.aliases.get(person.phone))
+  const index = indexOf(roster.people)
+  if (holds(index, { ...person, ...(lid === undefined ? {} : { lid }) })) return 'present'
+  return lid === undefined && hasUnnamed(roster) ? 'unknown' : 'absent'
+}
