@@ -8,12 +8,21 @@ export type CloseCode = typeof closeCodes[number]
 /** Ends the connections of linked devices. After 401 the device is unlinked: its next login fails too. */
 export function closeConnections (double: Double, code: CloseCode): void {
   for (const connection of double.connections) {
-    if (code === 401 && connection.companion) {
-      double.world.companions = double.world.companions.filter((companion) => companion !== connection.companion)
-    }
+    if (code === 401 && connection.companion) forget(double, connection.companion.device)
     closeOne(connection, code)
   }
   double.changed()
+}
+
+/** The phone logs a linked device out, connected or not. */
+export function unlink (double: Double, device: number): void {
+  forget(double, device)
+  for (const connection of double.connections) if (connection.companion?.device === device) closeOne(connection, 401)
+  double.changed()
+}
+
+function forget (double: Double, device: number): void {
+  double.world.companions = double.world.companions.filter((companion) => companion.device !== device)
 }
 
 function closeOne (connection: Connection, code: CloseCode): void {

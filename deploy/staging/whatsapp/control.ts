@@ -27,7 +27,7 @@ type Route = (handle: Handle, id: string, body: Body) => unknown
 const routes: Record<string, Route> = {
   'GET /state': (double) => ({
     standsInFor: 'WhatsApp', group: double.group, botNumber: double.botNumber, groups: double.groups(), connected: double.connected(),
-    linked: double.linked(), knobs: double.knobs, counters: double.counters, people: double.people().map((person) => summary(double, person))
+    linked: double.linked(), knobs: double.knobs, counters: double.counters, faults: double.faults, people: double.people().map((person) => summary(double, person))
   }),
   'GET /people': (double) => double.people().map((person) => summary(double, person)),
   'POST /people': (double, _, body) => summary(double, double.addPerson({
@@ -50,8 +50,8 @@ const routes: Record<string, Route> = {
     double.reinstall(number)
     return changed(true)
   },
-  'GET /chats': (double) => double.people().filter(({ number }) => double.chat(number).length > 0)
-    .map(({ number, name }) => ({ number, name, messages: double.chat(number) })),
+  'GET /chats': (double) => double.people().filter((person) => double.chat(person).length > 0)
+    .map((person) => ({ number: person.number, name: person.name, messages: double.chat(person) })),
   'GET /chats/:id': (double, number) => ({ number, messages: double.chat(number), deliveries: double.deliveries(number) }),
   'GET /deliveries': (double) => double.deliveries(),
   'POST /groups': (double, _, body) =>
@@ -88,6 +88,12 @@ const routes: Record<string, Route> = {
     const code = closeCodes.find((known) => known === body.code)
     if (!code) throw new Refused(400, `code must be one of ${closeCodes.join(', ')}`)
     double.closeConnections(code)
+    return changed(true)
+  },
+  'POST /unlink': (double, _, body) => {
+    const device = double.linked().find((linked) => linked.device === body.device)?.device
+    if (device === undefined) throw new Refused(404, 'no such linked device')
+    double.unlink(device)
     return changed(true)
   },
   'GET /counters': (double) => double.counters,
@@ -156,9 +162,10 @@ function send (response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' }).end(JSON.stringify(body))
 }
 
-function summary (double: Handle, { number, lid, name, isHidden, isOnWhatsApp, devices }: Person) {
+function summary (double: Handle, person: Person) {
+  const { number, lid, name, isHidden, isOnWhatsApp, devices } = person
   const role = double.groups().find(({ id }) => id === double.group)?.members[lid]
-  const chat = double.chat(number)
+  const chat = double.chat(person)
   return {
     number, lid, name, isHidden, isOnWhatsApp, devices, inGroup: role !== undefined, role: role ?? null, messages: chat.length,
     lastMessage: chat.at(-1) ?? null

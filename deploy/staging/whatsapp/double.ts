@@ -44,30 +44,56 @@ export interface Double {
   counters: Record<string, number>
   /** Emits `change` after anything happened. */
   events: EventEmitter
+  /** What went wrong in the double itself or with a client's protocol, newest last. */
+  faults: string[]
+  /** Resolves when the world as it is now is kept; an answer that promises something waits for this. */
   save: () => Promise<void>
+  /** The world changed: it will be kept soon. */
   changed: () => void
+  /** Something happened that need not be kept. */
+  noticed: () => void
+  failed: (error: unknown) => void
   device: (person: Person, id?: number) => Device
   /** Runs later, unless the double stops before. */
   later: (delayMs: number, work: () => void) => void
   stop: () => void
 }
 
+const faultsMax = 100
+/** A burst of changes costs one write. */
+const saveDelayMs = 100
+
 export function createDouble (seed: Seed, stateFile?: string): Double {
   const { world, save } = openState(stateFile, seed)
   const events = new EventEmitter().setMaxListeners(0)
   const devices = new Map<object, Device>()
   const timers = new Set<NodeJS.Timeout>()
+  const faults: string[] = []
+  let saving: NodeJS.Timeout | undefined
+
+  function failed (error: unknown) {
+    faults.push(error instanceof Error ? error.stack ?? error.message : String(error))
+    if (faults.length > faultsMax) faults.shift()
+    events.emit('fault', error)
+  }
+  function saveSoon () {
+    saving = undefined
+    save().catch(failed)
+  }
   return {
     world,
     knobs: { ...defaultKnobs },
     connections: new Set(),
     counters: {},
     events,
+    faults,
     save,
     changed () {
       events.emit('change')
-      save().catch((error: unknown) => { events.emit('fault', error) })
+      saving ??= setTimeout(saveSoon, saveDelayMs)
     },
+    noticed () { events.emit('change') },
+    failed,
     device (person, id = 0) {
       const keys = deviceKeys(person, id)
       const device = devices.get(keys) ?? createDevice(keys)
@@ -83,6 +109,7 @@ export function createDouble (seed: Seed, stateFile?: string): Double {
       timers.add(timer)
     },
     stop () {
+      clearTimeout(saving)
       for (const timer of timers) clearTimeout(timer)
       timers.clear()
     }

@@ -1,5 +1,5 @@
 /** Everything that can be done to the double from outside, for tests in the same process and for the control API alike. */
-import { closeConnections, type CloseCode } from './closing.ts'
+import { closeConnections, type CloseCode, unlink } from './closing.ts'
 import type { Double } from './double.ts'
 import { changeNumber, depart, join, pretendDepartures, sayGroupsDirty, setRole } from './group-events.ts'
 import { defaultKnobs, type Knobs, turn } from './knobs.ts'
@@ -19,6 +19,9 @@ export interface Handle {
   /** Set fields freely; `turnKnobs` checks what it is given. */
   knobs: Knobs
   counters: Record<string, number>
+  /** What went wrong in the double itself, or in a client's protocol. */
+  faults: readonly string[]
+  onFault: (listener: (error: unknown) => void) => void
   turnKnobs: (wanted: Record<string, unknown>) => void
   resetKnobs: () => void
   people: () => Person[]
@@ -44,9 +47,11 @@ export interface Handle {
   say: (number: string, text: string) => Promise<string>
   reinstall: (number: string) => void
   /** The chat as the person sees it: one message per id. */
-  chat: (number: string) => ChatMessage[]
+  chat: (who: string | Person) => ChatMessage[]
   /** Every copy that came over the wire, oldest first; with a number, those of that chat. */
   deliveries: (number?: string) => Delivery[]
+  /** The phone logs a linked device out. */
+  unlink: (device: number) => void
   createLinkedSession: (options?: { preKeys?: 'claimed' | 'none' }) => string
   scan: (qr: string) => Linked
   typeCode: (code: string) => Promise<Linked>
@@ -78,6 +83,8 @@ export function createHandle (double: Double): Handle {
     botNumber,
     knobs,
     counters: double.counters,
+    faults: double.faults,
+    onFault: (listener) => { double.events.on('fault', listener) },
     turnKnobs (wanted) {
       turn(knobs, wanted)
       double.changed()
@@ -123,9 +130,10 @@ export function createHandle (double: Double): Handle {
     pushReachoutLock: () => { pushReachoutLock(double) },
     say: (number, text) => say(double, person(number), text),
     reinstall: (number) => { reinstall(double, person(number)) },
-    chat: (number) => world.chats[person(number).lid] ?? [],
+    chat: (who) => world.chats[typeof who === 'string' ? person(who).lid : who.lid] ?? [],
     deliveries: (number) => number === undefined ? world.deliveries : world.deliveries.filter(({ to }) => to === person(number).number),
     createLinkedSession: (options) => createLinkedSession(double, options),
+    unlink: (device) => { unlink(double, device) },
     scan: (qr) => scan(double, qr),
     typeCode: (code) => typeCode(double, code),
     closeConnections: (code) => { closeConnections(double, code) },

@@ -1,5 +1,5 @@
 /** Runs the double as a process, configured by the environment (README.md lists the variables). */
-import { env, stdout } from 'node:process'
+import { env, stderr, stdout } from 'node:process'
 import { startWhatsApp } from './whatsapp.ts'
 
 function whole (name: string, otherwise: number, max = 65_535): number {
@@ -20,6 +20,7 @@ const whatsapp = await startWhatsApp({
   outsiders: whole('WHATSAPP_DOUBLE_OUTSIDERS', 3, 10_000),
   addressing: env.WHATSAPP_DOUBLE_ADDRESSING === 'pn' ? 'pn' : 'lid'
 })
+whatsapp.onFault((error) => { stderr.write(`whatsapp-double: ${error instanceof Error ? error.message : String(error)}\n`) })
 const { url, controlUrl, group } = whatsapp
 stdout.write(JSON.stringify({ ready: 'whatsapp-double', url, controlUrl, group }) + '\n')
 

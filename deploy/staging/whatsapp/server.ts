@@ -45,7 +45,7 @@ export function serve (double: Double, socket: WebSocket): void {
     try {
       await handle(double, connection, await decodeBinaryNode(frame))
     } catch (error) {
-      double.events.emit('fault', error)
+      double.failed(error)
     }
   }
 
@@ -55,14 +55,14 @@ export function serve (double: Double, socket: WebSocket): void {
       if (!isBinary || !Buffer.isBuffer(data)) throw new Error('binary frames only')
       noise.receive(data)
     } catch (error) {
-      double.events.emit('fault', error)
+      double.failed(error)
       connection.cut()
     }
   })
   socket.on('error', () => { connection.cut() })
   socket.on('close', () => {
     double.connections.delete(connection)
-    double.changed()
+    double.noticed()
   })
 }
 

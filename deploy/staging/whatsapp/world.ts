@@ -96,7 +96,7 @@ export const botNumber = '6281299999990'
 export const ownerNumber = '6281299999991'
 export const mainGroup = '120363000000000001@g.us'
 const messagesPerChatMax = 1_000
-const deliveriesMax = 20_000
+const deliveriesMax = 5_000
 const peopleMax = 20_000
 
 /** Member n has the number 62812000000nn; outsider n 62813000000nn. */

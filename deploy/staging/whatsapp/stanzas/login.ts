@@ -29,5 +29,5 @@ export function login (double: Double, connection: Connection, payload: proto.Cl
   })]))
   for (const [index, one] of missed.entries()) connection.send({ ...one, attrs: { ...one.attrs, offline: String(index) } })
   connection.send(stanza('ib', { from: serverJid }, [stanza('offline', { count: missed.length })]))
-  double.changed()
+  double.noticed()
 }

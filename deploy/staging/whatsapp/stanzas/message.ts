@@ -37,13 +37,15 @@ export async function onMessage (double: Double, connection: Connection, compani
     record(world, { ...common, device: 0, own: false, enc: 'none', text: '', outcome: 'refused', error: String(error) })
   }
   double.changed()
-  await double.save()
-  if (cut) connection.cut()
-  else if (knobs.acks) {
-    const ack = stanza('ack', { class: 'message', id, from: to, t: seconds(), error })
-    double.later(knobs.ackDelayMs, () => { connection.send(ack) })
-  }
-  for (const answer of answers) answer()
+  const ack = stanza('ack', { class: 'message', id, from: to, t: seconds(), error })
+  const done = double.save().then(() => {
+    if (cut) connection.cut()
+    else if (knobs.acks) double.later(knobs.ackDelayMs, () => { connection.send(ack) })
+    for (const answer of answers) answer()
+    return undefined
+  }).catch(double.failed)
+  // The next message need not wait until this one is on disk, but nothing follows a cut.
+  if (cut) await done
 }
 
 /** Why the server refuses a message, if it does. 463 has three causes on the real server: the account, the contact, the address. */

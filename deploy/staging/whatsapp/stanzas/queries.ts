@@ -26,7 +26,9 @@ export function answer (double: Double, connection: Connection, query: Stanza): 
     connection.send({ ...result, attrs: { id: id ?? '', from: to ?? serverJid, ...result.attrs } })
     if (child(query, 'remove-companion-device')) connection.end()
   })
-  double.changed()
+  // Only queries about keys and linking change what the server knows.
+  if (xmlns === 'encrypt' || xmlns === 'md') double.changed()
+  else double.noticed()
 }
 
 function resultOf (double: Double, connection: Connection, query: Stanza): Stanza {

@@ -23,7 +23,10 @@ export interface Client {
 
 export async function double (t: Test, options?: Options): Promise<WhatsApp> {
   const whatsapp = await startWhatsApp(options)
-  t.teardown(() => whatsapp.close())
+  t.teardown(async () => {
+    await whatsapp.close()
+    if (whatsapp.faults.length > 0) throw new Error(`the double failed:\n${whatsapp.faults.join('\n')}`)
+  })
   return whatsapp
 }
 
