@@ -1,7 +1,7 @@
 // The only door to NATS. Everything else in the services speaks in definitions from contracts/.
 import { jetstream, jetstreamManager, JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
 import { Svcm, ServiceError, type Service } from '@nats-io/services'
-import { connect, type NatsConnection } from '@nats-io/transport-node'
+import { connect, RequestError, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import type { Static, TObject, TSchema } from 'typebox'
 import { subjectOf, type EventDefinition, type RequestDefinition, type ServiceName } from '../../contracts/define.ts'
 import type { BucketDefinition, ConsumerDefinition } from '../../contracts/streams.ts'
@@ -60,6 +60,8 @@ export function answering<Question extends TSchema, Answer extends TSchema> (def
 const WRONG_LAST_SEQUENCE = 10071
 const PUBLISH_TIMEOUT_MS = 5_000
 const FAULT_STATUS = 503
+const NOBODY_THERE_MS_MAX = 2_000
+const NOBODY_THERE_DELAY_MS = 100
 
 export interface BusOptions { readonly servers: string, readonly service: ServiceName, readonly log: Log, readonly metrics: Metrics, readonly now: () => Date, readonly replicas?: number }
 
@@ -154,6 +156,8 @@ export async function createBus (options: BusOptions): Promise<Bus> {
           },
         })
       }
+      // A start is over when the server knows what is answered here.
+      await connection.flush()
     },
     bucket: async (definition) => await openBucket(connection, definition),
     raw: { connection, js, jsm },
@@ -180,12 +184,9 @@ function questionOf (definition: RequestDefinition, data: Uint8Array): unknown {
 /** Transient Fault `<SERVICE>_AWAY` where nobody answers in time, the answerer's own code where it could not answer. */
 async function ask<Question extends TSchema, Answer extends TSchema> (connection: NatsConnection, definition: RequestDefinition<Question, Answer>, question: Static<Question>): Promise<Static<Answer>> {
   const away = `${definition.service.toUpperCase().replace('-', '_')}_AWAY`
-  let message
-  try {
-    message = await connection.request(definition.subject, JSON.stringify(question), { timeout: definition.timeoutMs })
-  } catch (error) {
+  const message = await asked(connection, definition, JSON.stringify(question)).catch((error: unknown) => {
     throw transient(away, `${definition.subject} was not answered`, { cause: error })
-  }
+  })
   if (ServiceError.isServiceError(message)) {
     const { code, message: reason } = ServiceError.toServiceError(message) as ServiceError
     throw new Fault(code === FAULT_STATUS ? 'transient' : 'permanent', /^[A-Z_]+$/.test(reason) ? reason : away, `${definition.subject} was refused`)
@@ -193,4 +194,18 @@ async function ask<Question extends TSchema, Answer extends TSchema> (connection
   const answer: unknown = message.json()
   if (!validatorOf(definition.answer).Check(answer)) throw permanent('ANSWER_INVALID', `${definition.subject}: ${problemsOf(definition.answer, answer)}`)
   return answer as Static<Answer>
+}
+
+/** A question that nobody listened for was surely not handled, so it is asked again for a while: the answerer may be restarting. */
+async function asked (connection: NatsConnection, definition: RequestDefinition, question: string): Promise<Msg> {
+  const deadline = Date.now() + Math.min(definition.timeoutMs, NOBODY_THERE_MS_MAX)
+  for (;;) {
+    try {
+      return await connection.request(definition.subject, question, { timeout: definition.timeoutMs })
+    } catch (error) {
+      const nobodyListens = error instanceof RequestError && error.isNoResponders()
+      if (!nobodyListens || Date.now() > deadline) throw error
+      await new Promise((resolve) => setTimeout(resolve, NOBODY_THERE_DELAY_MS))
+    }
+  }
 }

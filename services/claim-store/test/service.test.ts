@@ -83,29 +83,33 @@ t.test('a claim from request to deletion', async (t) => {
   const question = member.asking()
   const { claim_id } = question
   const moved = (definition: typeof memberLeft) => bot.publish(definition, { key: randomUUID(), data: { member_id: member.member_id, wa_jid: member.wa_jid, group_id: '120363000000@g.us', occurred_at: new Date().toISOString(), observed_by: 'roster' } })
-  const status = async () => {
-    const answer = await gateway.request(getClaim, { claim_id })
-    return answer.ok ? answer.claim : t.fail('not found')
+  /** Answers follow the ledger by a moment: asks until the status is the wanted one. */
+  const becomes = async (wanted: string) => {
+    for (;;) {
+      const answer = await gateway.request(getClaim, { claim_id })
+      if (answer.ok && answer.claim.status === wanted) return answer.claim
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
   }
 
   await gateway.request(createClaim, question)
-  t.match(await status(), { status: 'creating', step: 'queued', server_id: null })
+  t.match(await becomes('creating'), { status: 'creating', step: 'queued', server_id: null })
   t.same(await gateway.request(createClaim, question), { ok: true, claim_id }, 'is the same when the same request comes twice')
 
   const ready = await provisioner.publish(serverReady, { key: claim_id, data: { claim_id, member_id: member.member_id, ...server } })
   t.ok(ready.sequence)
   t.match(await next(reaper, claimActivated.type, member.member_id), { data: { wa_jid: member.wa_jid, server_id: 8, sealed_password: 'a.b.c.d.e' }, causation: `server.ready.v1:${claim_id}` }, 'is activated by what the provisioner proved')
-  t.match(await status(), { status: 'active', server_id: 8, user_id: 7, allocation_id: 9 })
+  t.match(await becomes('active'), { status: 'active', server_id: 8, user_id: 7, allocation_id: 9 })
 
   await moved(memberLeft)
   const scheduled = await next(reaper, deletionScheduled.type, member.member_id)
-  t.match(await status(), { status: 'deleting', delete_job_id: `${claim_id}-d1` })
+  t.match(await becomes('deleting'), { status: 'deleting', delete_job_id: `${claim_id}-d1` })
   t.match(await gateway.request(createClaim, member.asking()), { ok: false, rejection: 'LEAVING', claim_id, deletion_scheduled_at: String })
   t.match(await gateway.request(listClaims, { due_before: new Date(Date.now() + 60_000).toISOString() }), { claims: [{ claim_id }] }, 'is listed as due')
 
   await moved(memberJoined)
   await next(reaper, deletionCancelled.type, member.member_id)
-  t.match(await status(), { status: 'active', deletion_scheduled_at: null, delete_job_id: null }, 'is active again after a return')
+  t.match(await becomes('active'), { status: 'active', deletion_scheduled_at: null, delete_job_id: null }, 'is active again after a return')
 
   await moved(memberLeft)
   const job = `${claim_id}-d2`
@@ -119,7 +123,7 @@ t.test('a claim from request to deletion', async (t) => {
   await reaper.publish(deletionRefuted, { key: job, data: { ...about, present_at: new Date().toISOString() } })
   await provisioner.publish(serverDeleted, { key: job, data: { ...about, user_deleted: true } })
   await next(reaper, claimDeleted.type, member.member_id)
-  t.match(await status(), { status: 'deleted', server_id: 8 })
+  t.match(await becomes('deleted'), { status: 'deleted', server_id: 8 })
   t.match(await gateway.request(createClaim, member.asking()), { ok: true }, 'leaves its member free to claim again')
 
   await stop()
