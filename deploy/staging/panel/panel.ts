@@ -4,7 +4,6 @@
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createAdmin } from './admin.ts'
@@ -18,6 +17,7 @@ import { acl, apiKey, newKey } from './keys.ts'
 import { defaultKnobs, turn } from './knobs.ts'
 import { hashPassword, randomPassword } from './passwords.ts'
 import { page } from './page.ts'
+import { pause } from './pause.ts'
 import { seed } from './seeds.ts'
 import { State } from './state.ts'
 import type { Admin } from './admin.ts'
@@ -104,7 +104,7 @@ export async function startPanel (options: PanelOptions = {}): Promise<Panel> {
 
     const release = await workers.acquire()
     try {
-      if (knobs.latencyMs > 0) await sleep(knobs.latencyMs)
+      await pause(knobs.latencyMs)
       const origin = `http://${request.headers.host ?? new URL(url).host}`
       const incoming = {
         method: request.method ?? 'GET', path: pathname, query: searchParams, origin, text,

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sameText } from './collation.ts'
 import { deploy } from './deployment.ts'
 import { conflict, invalid, notFound, PanelError, unexpected } from './errors.ts'
 import { isFields } from './json.ts'
 import { READ, WRITE } from './keys.ts'
+import { pause } from './pause.ts'
 import { paginate, partial, select } from './query.ts'
 import { additionalOf, descriptionRules, externalIdRule, nameRules, userRule, validateEnvironment, validateRequest } from './server-rules.ts'
 import { includesOf } from './transformers.ts'
@@ -109,9 +109,9 @@ async function createServer ({ state, knobs, wings }: PanelContext, body: Fields
   const externalId = (body.external_id ?? null) as string | null
 
   const isTaken = () => state.serverBy(server => server.allocationId === allocation.id || sameText(server.externalId, externalId)) !== undefined
-  await sleep(knobs.raceWindowMs)
+  await pause(knobs.raceWindowMs)
   if (isTaken() || !state.users.has(Number(body.user))) throw unexpected('DataValidationException')
-  await sleep(knobs.insertWindowMs)
+  await pause(knobs.insertWindowMs)
   if (isTaken()) throw unexpected('UniqueConstraintViolationException')
 
   const time = Date.now()

@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { sameText } from './collation.ts'
 import { displayException, invalid, notFound, unexpected } from './errors.ts'
 import { READ, WRITE } from './keys.ts'
 import { hashPassword, randomPassword } from './passwords.ts'
+import { pause } from './pause.ts'
 import { paginate, partial, select } from './query.ts'
 import { includesOf } from './transformers.ts'
 import { failuresOf, isTrue, lookUp } from './validation.ts'
@@ -35,9 +35,9 @@ export function userRoutes ({ state, knobs, transform }: PanelContext): Route[] 
         if (failures.length > 0) throw invalid(failures)
         const wanted = columnsOf(body)
         const passwordHash = hashPassword(wanted.password ?? randomPassword())
-        await sleep(knobs.passwordHashMs + knobs.raceWindowMs)
+        await pause(knobs.passwordHashMs + knobs.raceWindowMs)
         if (failuresOf(body, rules).length > 0) throw unexpected('DataValidationException')
-        await sleep(knobs.insertWindowMs)
+        await pause(knobs.insertWindowMs)
         if (isHeld(state, wanted)) throw unexpected('UniqueConstraintViolationException')
         const time = Date.now()
         const user: User = {
@@ -73,7 +73,7 @@ export function userRoutes ({ state, knobs, transform }: PanelContext): Route[] 
         const failures = failuresOf(body, userRules(state, user))
         if (failures.length > 0) throw invalid(failures)
         const wanted = columnsOf(body)
-        if (wanted.password !== undefined) await sleep(knobs.passwordHashMs)
+        if (wanted.password !== undefined) await pause(knobs.passwordHashMs)
         if (isHeld(state, wanted, user)) throw unexpected('UniqueConstraintViolationException')
         Object.assign(user, {
           username: wanted.username,

@@ -166,11 +166,13 @@ t.test('T12 a user with a server stays', async t => {
 
 t.test('T30 of many who create the same user, one does', async t => {
   const losers = new Set<string>()
-  for (const windows of [{ raceWindowMs: 0, insertWindowMs: 0 }, { raceWindowMs: 20, insertWindowMs: 0 }, { raceWindowMs: 0, insertWindowMs: 20 }]) {
+  for (const windows of [{ raceWindowMs: 0, insertWindowMs: 0 }, { raceWindowMs: 80, insertWindowMs: 0 }, { raceWindowMs: 0, insertWindowMs: 80 }]) {
     double?.setKnobs(windows)
     const body = panel.userBody()
     const answers = await Promise.all(Array.from({ length: 8 }, () => call('POST', '/users', body)))
     t.equal(answers.filter(({ status }) => status === 201).length, 1)
+    // One more who comes when all is over is told by the validation.
+    answers.push(await call('POST', '/users', body))
     for (const answer of answers) if (answer.status !== 201) losers.add(`${answer.status} ${answer.errors[0]?.code}`)
     t.equal((await call('GET', `/users?filter[email]=${body.email}`)).json?.meta.pagination.total, 1)
   }
@@ -181,7 +183,7 @@ t.test('T30 of many who create the same user, one does', async t => {
 })
 
 t.test('T31 users with one external id and different e-mails may double', async t => {
-  double?.setKnobs({ insertWindowMs: 30 })
+  double?.setKnobs({ insertWindowMs: 80 })
   const id = panel.name()
   const answers = await Promise.all(Array.from({ length: 4 }, () => call('POST', '/users', panel.userBody({ external_id: id }))))
   double?.setKnobs({ insertWindowMs: 0 })
