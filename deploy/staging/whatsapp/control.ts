@@ -128,6 +128,9 @@ async function respond (handle: Handle, request: IncomingMessage, response: Serv
     response.end(page)
     return
   }
+  // Any page that a browser has open could post here; only our own may.
+  const { origin, host } = request.headers
+  if (origin !== undefined && origin !== `http://${host}`) throw new Refused(403, 'not from this page')
   const [first = '', id, verb] = path.slice(1).split('/').map(decodeURIComponent)
   const pattern = [first, ...id === undefined ? [] : [':id'], ...verb === undefined ? [] : [verb]].join('/')
   const name = `${request.method} /${pattern}`
@@ -142,7 +145,6 @@ async function respond (handle: Handle, request: IncomingMessage, response: Serv
 }
 
 async function bodyOf (request: IncomingMessage): Promise<Body> {
-  // A page of another origin could send a form, but not JSON, without being asked first.
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of request) {

@@ -142,8 +142,9 @@ export function settle (companion: Companion, tag: string, id: string | undefine
 }
 
 /** `iq w:g2 get query`, `message`, `receipt retry`: the kind under which a stanza is counted. */
-export function kindOf ({ tag, attrs, ...rest }: Stanza): string {
-  const first = children({ tag, attrs, ...rest })[0]?.tag
+export function kindOf (stanza: Stanza): string {
+  const { tag, attrs } = stanza
+  const first = children(stanza)[0]?.tag
   if (tag === 'iq') return ['iq', attrs.xmlns, attrs.type, first].filter(Boolean).join(' ')
   if (tag === 'ack') return `ack ${attrs.class ?? ''}`.trim()
   if (tag === 'receipt') return `receipt ${attrs.type ?? ''}`.trim()

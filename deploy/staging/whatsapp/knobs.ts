@@ -8,6 +8,8 @@ export interface Knobs {
   refuseSends: Refusal | null
   /** 463 for people who never wrote to the bot. */
   refuseColdSends: boolean
+  /** 463 for messages without the token that the person gave by writing to the bot. */
+  requireTokens: boolean
   /** 463 for messages addressed to a phone number instead of a LID. */
   refusePhoneNumberSends: boolean
   /** The reach-out lock of the account: cold sends get 463, and the lock query says so. Unix seconds of its end. */
@@ -42,7 +44,7 @@ export interface Knobs {
 }
 
 export const defaultKnobs: Readonly<Knobs> = Object.freeze({
-  refuseSends: null, refuseColdSends: false, refusePhoneNumberSends: false, restrictedUntil: null, acks: true, ackDelayMs: 0, cut: null,
+  refuseSends: null, refuseColdSends: false, requireTokens: false, refusePhoneNumberSends: false, restrictedUntil: null, acks: true, ackDelayMs: 0, cut: null,
   deliveryReceipts: true, readReceipts: false, receiptDelayMs: 0, unreadable: 0, groupQueryError: null, rosterLimit: null, usyncError: null,
   deaf: 'no', notifications: 'send', answerDelayMs: 0, loginError: null, registrationRefresh: false, passkey: false
 } satisfies Knobs)
@@ -67,7 +69,7 @@ function has<K extends string> (value: unknown, key: K): value is Record<K, unkn
 
 const checks = {
   refuseSends: isRefusal, groupQueryError: isRefusal, usyncError: isRefusal, loginError: isRefusal,
-  refuseColdSends: isBoolean, refusePhoneNumberSends: isBoolean, acks: isBoolean, deliveryReceipts: isBoolean, readReceipts: isBoolean,
+  refuseColdSends: isBoolean, requireTokens: isBoolean, refusePhoneNumberSends: isBoolean, acks: isBoolean, deliveryReceipts: isBoolean, readReceipts: isBoolean,
   registrationRefresh: isBoolean, passkey: isBoolean,
   ackDelayMs: isDelay, receiptDelayMs: isDelay, answerDelayMs: isDelay, unreadable: isCount,
   restrictedUntil: (value) => value === null || isCount(value), rosterLimit: (value) => value === null || isCount(value),

@@ -1,7 +1,8 @@
 /** What a person does in their chat with the bot. */
+import { randomBytes } from 'node:crypto'
 import { deliver, type Double } from './double.ts'
 import { bytes, child, seconds, stanza, type Stanza } from './stanza.ts'
-import { botOf, type Companion, lidJid, messageId, type Person, personByJid, phoneJid, show } from './world.ts'
+import { botOf, type Companion, lidJid, messageId, type Person, personByJid, phoneJid, show, stanzaId } from './world.ts'
 import type { Bundle } from './device.ts'
 
 const textLengthMax = 4_096
@@ -12,10 +13,22 @@ export async function say (double: Double, person: Person, text: string): Promis
   const id = messageId()
   const said = text.slice(0, textLengthMax)
   show(double.world, person, { id, from: 'member', text: said, at: Date.now() })
-  for (const companion of double.world.companions) await send(double, companion, person, id, said)
+  const isFirst = !person.token
+  for (const companion of double.world.companions) {
+    if (isFirst) giveToken(double, companion, person)
+    await send(double, companion, person, id, said)
+  }
   double.changed()
   await double.save()
   return id
+}
+
+/** Whoever writes to the bot gives it a token by which it may write to them. */
+function giveToken (double: Double, companion: Companion, person: Person): void {
+  person.token ??= randomBytes(16)
+  deliver(double, companion, stanza('notification', {
+    from: phoneJid(person), sender_lid: lidJid(person), type: 'privacy_token', id: stanzaId(), t: seconds()
+  }, [stanza('tokens', {}, [stanza('token', { jid: phoneJid(botOf(double.world)), t: seconds(), type: 'trusted_contact' }, person.token)])]))
 }
 
 /** The bot could not read a message: sends it once more in a new session. */

@@ -19,6 +19,8 @@ export interface Person {
   isOnWhatsApp: boolean
   /** Ids of this person's devices; 0 is the phone. */
   devices: number[]
+  /** What the person gave the bot by writing to it, to be shown with messages to them. */
+  token?: Uint8Array
   /** Keys by device id, made when first needed. */
   keys: Record<string, DeviceKeys>
 }
@@ -116,7 +118,7 @@ export function createWorld ({ members = 5, outsiders = 3, subject = 'Klaim', ad
   return world
 }
 
-export function addPerson (world: World, given: Partial<Omit<Person, 'lid' | 'keys'>> = {}): Person {
+export function addPerson (world: World, given: Partial<Omit<Person, 'lid' | 'keys' | 'token'>> = {}): Person {
   if (world.people.length >= peopleMax) throw new Error('too many people')
   const number = given.number ?? freeNumber(world)
   if (world.people.some((person) => person.number === number)) throw new Error('number is taken')

@@ -1,33 +1,27 @@
 /** Settings, lists and standing of the bot's account. Whatever the double does not know gets an empty result. */
-import { randomBytes } from 'node:crypto'
 import { type Connection, deliver, type Double } from '../double.ts'
 import { children, seconds, serverJid, stanza, type Stanza } from '../stanza.ts'
 import { stanzaId } from '../world.ts'
 
 const reachoutQuery = '23983697327930364'
+/** 10518: show the contact's token with each message to them. */
+const properties = [stanza('prop', { config_code: 10518, config_value: 'true' })]
 const privacyCategories = ['last', 'online', 'profile', 'status', 'groupadd', 'calladd', 'messages', 'readreceipts']
 
 export function answerAccount (double: Double, _connection: Connection, query: Stanza): Stanza[] {
   const [request] = children(query)
   switch (query.attrs.xmlns) {
-    case 'abt': return [stanza('props', { protocol: 1, hash: 'staging', refresh: 86400, ab_key: 'staging' })]
+    case 'abt': return [stanza('props', { protocol: 1, hash: 'staging', refresh: 86400, ab_key: 'staging' }, properties)]
     case 'blocklist': return [stanza('list')]
     case 'w:mex': return [answerGraph(double, request)]
-    case 'privacy': return request?.tag === 'tokens' ? issueTokens(request) : request?.tag === 'privacy' ? [privacy()] : []
+    // Tokens that the client gives to its contacts are taken without an answer.
+    case 'privacy': return request?.tag === 'privacy' ? [privacy()] : []
     case undefined:
     default: return []
   }
 }
 
 const privacy = () => stanza('privacy', {}, privacyCategories.map((name) => stanza('category', { name, value: 'all' })))
-
-/** The client gives its contacts a token; the answer seeds the token that it shows when it writes to them. */
-function issueTokens (tokens: Stanza): Stanza[] {
-  const issued = children(tokens, 'token').map(({ attrs }) => {
-    return stanza('token', { jid: attrs.jid, t: attrs.t ?? seconds(), type: 'trusted_contact' }, randomBytes(16))
-  })
-  return [stanza('tokens', {}, issued)]
-}
 
 function answerGraph (double: Double, request: Stanza | undefined): Stanza {
   const answer = request?.attrs.query_id === reachoutQuery

@@ -30,7 +30,7 @@ export async function onMessage (double: Double, connection: Connection, compani
     return double.changed()
   }
   const answers: (() => void)[] = []
-  const error = person?.isOnWhatsApp ? refusal(knobs, addressing, !hasWritten(world, person)) : 404
+  const error = person?.isOnWhatsApp ? refusal(knobs, { addressing, isCold: !hasWritten(world, person), hasToken: showsToken(message, person) }) : 404
   if (error === undefined) {
     for (const copy of copiesOf(double, message)) answers.push(await receive(double, companion, copy, { ...common, own: copy.person === bot }, person))
   } else {
@@ -48,11 +48,16 @@ export async function onMessage (double: Double, connection: Connection, compani
   if (cut) await done
 }
 
+interface Standing { addressing: Addressing, isCold: boolean, hasToken: boolean }
+
+const showsToken = (message: Stanza, { token }: Person): boolean => token !== undefined && bytes(child(message, 'tctoken')).equals(token)
+
 /** Why the server refuses a message, if it does. 463 has three causes on the real server: the account, the contact, the address. */
-export function refusal (knobs: Knobs, addressing: Addressing, isCold: boolean): number | undefined {
+export function refusal (knobs: Knobs, { addressing, isCold, hasToken }: Standing): number | undefined {
   const refused = take(knobs.refuseSends)
   if (refused) return refused.code
   if (isCold && (knobs.refuseColdSends || isRestricted(knobs.restrictedUntil))) return 463
+  if (knobs.requireTokens && !hasToken) return 463
   return knobs.refusePhoneNumberSends && addressing === 'pn' ? 463 : undefined
 }
 

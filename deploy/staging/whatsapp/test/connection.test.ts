@@ -6,6 +6,8 @@ import { authOf, connect, double, open } from './client.ts'
 
 // Baileys leaves timers of up to 30 s behind after a closed connection.
 t.teardown(() => { setImmediate(() => process.exit()) })
+// Silence is noticed after five seconds: tests that wait for it wait together.
+t.jobs = 2
 
 void t.test('a device that was linked before', async (t) => {
   await t.test('connects and is told its LID', async (t) => {
@@ -53,7 +55,7 @@ void t.test('a device that was linked before', async (t) => {
   })
 })
 
-void t.test('every code with which WhatsApp ends a connection reaches the client', async (t) => {
+void t.test('every code with which WhatsApp ends a connection reaches the client', { buffered: true }, async (t) => {
   await Promise.all(closeCodes.map(async (code) => {
     const whatsapp = await double(t)
     const auth = authOf(whatsapp.createLinkedSession())
@@ -66,7 +68,7 @@ void t.test('every code with which WhatsApp ends a connection reaches the client
   }))
 })
 
-void t.test('a double that is deaf', async (t) => {
+void t.test('a double that is deaf', { buffered: true }, async (t) => {
   await t.test('to queries keeps the connection and answers nothing but pings', async (t) => {
     const whatsapp = await double(t)
     const { sock } = await open(t, whatsapp, undefined, { defaultQueryTimeoutMs: 300 })

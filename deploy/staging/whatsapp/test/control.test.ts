@@ -56,7 +56,8 @@ void t.test('the control API', async (t) => {
     t.equal((await call(whatsapp, 'GET', '/people/1')).status, 404)
     t.equal((await call(whatsapp, 'POST', '/people', { number: 'x' })).status, 400)
     t.equal((await call(whatsapp, 'POST', `/people/${one}/message`, { text: 'x'.repeat(70_000) })).status, 413)
-    t.equal((await fetch(`${whatsapp.controlUrl}/people`, { method: 'POST', body: '{}' })).status, 415, 'a form of another page, for instance')
+    t.equal((await fetch(`${whatsapp.controlUrl}/people`, { method: 'POST', body: '{}' })).status, 415)
+    t.equal((await fetch(`${whatsapp.controlUrl}/people`, { method: 'POST', headers: { origin: 'https://example.com' } })).status, 403, 'another page')
   })
   await t.test('serves the page', async (t) => {
     const response = await fetch(whatsapp.controlUrl)

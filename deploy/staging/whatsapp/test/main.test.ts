@@ -53,8 +53,8 @@ void t.test('a double that is killed', async (t) => {
   t.equal(await first.closed(), 428)
 
   const offline = await run(t, env)
-  await call('POST', `${offline.controlUrl}/people/6281200000002/leave`, {})
   await call('POST', `${offline.controlUrl}/people/${one}/message`, { text: 'while you were away' })
+  await call('POST', `${offline.controlUrl}/people/6281200000002/leave`, {})
   offline.child.kill('SIGKILL')
   await once(offline.child, 'exit')
 

@@ -93,6 +93,14 @@ void t.test('a message is refused', async (t) => {
     t.equal(await send(sock, lid, 'by lid'), 'accepted')
     whatsapp.resetKnobs()
   })
+  await t.test('without the token that the person gave by writing first', async (t) => {
+    const forgetful = await open(t, whatsapp)
+    whatsapp.turnKnobs({ requireTokens: true })
+    const jid = `${whatsapp.person(two).lid}@lid`
+    t.equal(await send(forgetful.sock, jid, 'linked later, never got it'), '463')
+    t.equal(await send(sock, jid, 'got it'), 'accepted')
+    whatsapp.resetKnobs()
+  })
   await t.test('to strangers while the account is restricted, which can be asked and is told', async (t) => {
     const until = Math.floor(Date.now() / 1000) + 3600
     t.match(await sock.fetchAccountReachoutTimelock(), { isActive: false })
