@@ -1,0 +1,56 @@
+import { Counter, Gauge } from 'prom-client'
+import { brakeBucket, reaperClaims, reaperDue, reaperMembers } from '../../contracts/streams.ts'
+import { createBus } from '../common/bus.ts'
+import { codeOf } from '../common/fault.ts'
+import { createMembership } from '../common/membership.ts'
+import { run, type Start } from '../common/run.ts'
+import { BRAKE_POLICY } from './brake.ts'
+import { createBrakeStore } from './brake-store.ts'
+import { Config } from './config.ts'
+import { createReaper } from './service.ts'
+
+const OUTAGE_MS_MIN = 15 * 60_000
+
+export const start: Start<Config> = async (config, { log, metrics, now }) => {
+  const bus = await createBus({ servers: config.NATS_URL, service: 'reaper', log, metrics, now })
+  const membership = createMembership(config.BOT_URL, config.INTERNAL_SECRET)
+  const registers = [metrics.registry]
+  const verdicts = new Counter({ name: 'klaim_deletion_verdicts_total', help: 'Looks at deletions that were due, by what came of them', labelNames: ['verdict'] as const, registers })
+  const pending = new Gauge({ name: 'klaim_deletions_pending', help: 'Scheduled deletions, at the last sweep', registers })
+  const overdue = new Gauge({ name: 'klaim_deletions_overdue_seconds', help: 'How late the most overdue deletion is, at the last sweep', registers })
+  const brakeOn = new Gauge({ name: 'klaim_brake_on', help: '1 while all deletions wait', registers })
+
+  const reaper = createReaper({
+    bus, membership, log, now, brake: createBrakeStore(await bus.bucket(brakeBucket)),
+    graceMs: config.GRACE_MS, outageMs: config.OUTAGE_MS ?? Math.max(config.GRACE_MS, OUTAGE_MS_MIN), postponeMs: config.POSTPONE_MS,
+    deletionsPerMinute: config.DELETIONS_PER_MINUTE, brakePolicy: { ...BRAKE_POLICY, departuresMin: config.BRAKE_DEPARTURES_MIN },
+    onVerdict: (verdict) => { verdicts.inc({ verdict }) },
+  })
+  await bus.respond(reaper.responders)
+  // Departures first, so that the brake knows of a mass leave before what came of it falls due.
+  bus.consume(reaperMembers, reaper.memberHandlers)
+  bus.consume(reaperClaims, reaper.claimHandlers)
+  bus.consume(reaperDue, reaper.dueHandlers)
+
+  let sweeping: Promise<void> | undefined
+  const sweep = (): void => {
+    sweeping ??= reaper.sweep().then((seen) => {
+      pending.set(seen.pending)
+      overdue.set(seen.overdueMs / 1_000)
+      brakeOn.set(seen.brakeIsOn ? 1 : 0)
+    }, (error: unknown) => { log.warn({ code: codeOf(error) }, 'the sweep was interrupted') }).finally(() => { sweeping = undefined })
+  }
+  const sweeper = setInterval(sweep, config.SWEEP_EVERY_MS)
+
+  return {
+    checks: { nats: () => bus.isConnected() ? 'ok' : 'disconnected' },
+    stop: async () => {
+      clearInterval(sweeper)
+      await sweeping
+      await bus.close()
+      await membership.close()
+    },
+  }
+}
+
+if (import.meta.main) await run('reaper', Config, start)

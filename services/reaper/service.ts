@@ -1,0 +1,222 @@
+// Wake-ups, departures and the sweep, turned into verdicts and said on the DELETIONS stream.
+import type { Static } from 'typebox'
+import { deletionCancelled, deletionScheduled } from '../../contracts/events/claims.ts'
+import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled, pendingSubject } from '../../contracts/events/deletions.ts'
+import { memberLeft } from '../../contracts/events/members.ts'
+import { getBrake, getClaim, listClaims, rosterSummary, setBrake, type ClaimView } from '../../contracts/requests.ts'
+import { answering, type Bus, type Responder } from '../common/bus.ts'
+import { on, type Handler } from '../common/consume.ts'
+import { codeOf } from '../common/fault.ts'
+import type { Log } from '../common/log.ts'
+import type { Membership } from '../common/membership.ts'
+import { departed, held, isOn, paced, released, type BrakePolicy, type BrakeRecord } from './brake.ts'
+import type { BrakeStore } from './brake-store.ts'
+import { beforeRoster, byRoster, type RosterAnswer, type Verdict } from './policy.ts'
+
+/** What a deletion's events are kept for, in seconds. */
+const KEPT_S = 30 * 24 * 3600
+const SPREAD_PACE_MS = 4 * 60_000
+
+export interface ReaperOptions {
+  readonly bus: Bus
+  readonly brake: BrakeStore
+  readonly membership: Membership
+  readonly log: Log
+  readonly now: () => Date
+  readonly graceMs: number
+  readonly outageMs: number
+  readonly postponeMs: number
+  readonly deletionsPerMinute: number
+  readonly brakePolicy: BrakePolicy
+  readonly onVerdict: (verdict: string) => void
+}
+
+export interface Reaper {
+  readonly claimHandlers: readonly Handler[]
+  readonly dueHandlers: readonly Handler[]
+  readonly memberHandlers: readonly Handler[]
+  readonly responders: readonly Responder[]
+  /** Re-creates missing schedules and judges what is overdue: the second of two independent triggers. Answers what it saw. */
+  sweep (): Promise<{ pending: number, overdueMs: number, brakeIsOn: boolean }>
+}
+
+interface Job { readonly delete_job_id: string, readonly claim_id: string, readonly member_id: string }
+
+export function createReaper (options: ReaperOptions): Reaper {
+  const { bus, brake, membership, log, now, postponeMs, deletionsPerMinute, brakePolicy, onVerdict } = options
+
+  async function schedule (job: Job, at: number, causation: string | undefined): Promise<void> {
+    const due_at = new Date(at).toISOString()
+    await bus.schedule(deletionDue, { key: `${job.delete_job_id}:${at}`, data: { ...jobOf(job), due_at }, at: new Date(at), on: pendingSubject(job.delete_job_id), correlation: job.claim_id, causation })
+  }
+
+  /** One look at a job. Safe to do twice, at the same time, or for a job that is long over. */
+  async function judge (job: Job, causation: string | undefined): Promise<void> {
+    const claim = await currentClaim(job.claim_id)
+    const at = now().getTime()
+    const record = await brake.read()
+    const verdict = beforeRoster(job.delete_job_id, claim, {
+      now: at, brakeIsOn: isOn(record, at), paceAllows: paced(record, at, deletionsPerMinute) !== null, outageMs: options.outageMs,
+      postponedAt: await postponedAt(job.delete_job_id),
+    }) ?? byRoster(await ask(claim as ClaimView))
+    await carryOut(job, claim, verdict, causation)
+  }
+
+  async function carryOut (job: Job, claim: ClaimView | null, verdict: Verdict, causation: string | undefined): Promise<void> {
+    const facts = { claimId: job.claim_id, deleteJobId: job.delete_job_id }
+    const about = { correlation: job.claim_id, causation, ttlS: KEPT_S }
+    const due_at = claim?.deletion_scheduled_at ?? now().toISOString()
+    onVerdict(verdict.kind === 'postpone' ? verdict.reason : verdict.kind)
+    switch (verdict.kind) {
+      case 'drop':
+        log.debug(facts, 'deletion is no longer current')
+        return
+      case 'wait':
+        await schedule(job, verdict.until, causation)
+        return
+      case 'refute':
+        await bus.publish(deletionRefuted, { key: `${job.delete_job_id}:${verdict.seenAt}`, data: { ...jobOf(job), present_at: new Date(verdict.seenAt).toISOString() }, ...about })
+        log.warn(facts, 'member is in the group: deletion is refuted')
+        return
+      case 'confirm': {
+        if (!await brake.change((record) => paced(record, now().getTime(), deletionsPerMinute))) {
+          await postpone(job, due_at, 'pace', causation)
+          return
+        }
+        await bus.publish(deletionConfirmed, { key: `${job.delete_job_id}:${verdict.seenAt}`, data: { ...jobOf(job), due_at, absent_at: new Date(verdict.seenAt).toISOString() }, ...about })
+        log.info(facts, 'absence is confirmed')
+        return
+      }
+      case 'postpone':
+        await postpone(job, due_at, verdict.reason, causation)
+        return
+      default:
+        verdict satisfies never
+    }
+  }
+
+  async function postpone (job: Job, due_at: string, reason: Static<typeof deletionPostponed.data>['reason'], causation: string | undefined): Promise<void> {
+    const until = now().getTime() + delayOf(reason)
+    await bus.publish(deletionPostponed, {
+      // An outage is told to the ledger once per promised time, so that the member is warned once.
+      key: reason === 'outage' ? `${job.delete_job_id}:outage:${due_at}` : `${job.delete_job_id}:${until}`,
+      data: { ...jobOf(job), due_at, until: new Date(until).toISOString(), reason }, correlation: job.claim_id, causation, ttlS: KEPT_S,
+    })
+    await schedule(job, until, causation)
+    log[reason === 'roster_unknown' || reason === 'brake' || reason === 'outage' ? 'error' : 'info']({ claimId: job.claim_id, deleteJobId: job.delete_job_id, reason }, 'deletion is postponed')
+  }
+
+  function delayOf (reason: string): number {
+    // A fresh warning must leave time to come back.
+    if (reason === 'outage') return Math.min(options.graceMs, 3_600_000)
+    // Those who wait for the pace come back spread out, not all at once.
+    if (reason === 'pace') return Math.min(60_000, postponeMs) + Math.random() * Math.min(SPREAD_PACE_MS, postponeMs)
+    return postponeMs
+  }
+
+  async function currentClaim (claimId: string): Promise<ClaimView | null> {
+    const answer = await bus.request(getClaim, { claim_id: claimId })
+    return answer.ok ? answer.claim : null
+  }
+
+  async function ask (claim: ClaimView): Promise<RosterAnswer> {
+    try {
+      const { membership: is, seen_at: seenAt } = await membership.check(claim.wa_jid, { live: true })
+      return is === 'unknown' || seenAt === null ? { membership: 'unknown' } : { membership: is, seenAt: Date.parse(seenAt) }
+    } catch (error) {
+      log.warn({ claimId: claim.claim_id, code: codeOf(error) }, 'the roster could not be asked')
+      return { membership: 'unknown' }
+    }
+  }
+
+  async function postponedAt (deleteJobId: string): Promise<number | null> {
+    const last = await bus.last('DELETIONS', `deletions.postponed.${deleteJobId}`, [deletionPostponed])
+    return last ? Date.parse((last.event.data as Static<typeof deletionPostponed.data>).until) : null
+  }
+
+  /** Sizes come from the bot; without it the last known one has to do. */
+  async function rosterSize (): Promise<number | undefined> {
+    try {
+      const { state, size } = await bus.request(rosterSummary, {})
+      return state === 'known' ? size : undefined
+    } catch {
+      return undefined
+    }
+  }
+
+  async function sweep (): Promise<{ pending: number, overdueMs: number, brakeIsOn: boolean }> {
+    const at = now().getTime()
+    let [pending, overdueMs] = [0, 0]
+    for (const status of ['deleting', 'creating'] as const) {
+      let after: string | undefined
+      do {
+        const { claims, next } = await bus.request(listClaims, { status, limit: 200, ...(after ? { after } : {}) })
+        for (const claim of claims) {
+          if (claim.delete_job_id === null || claim.deletion_scheduled_at === null || claim.deletion_started) continue
+          pending++
+          const job = { delete_job_id: claim.delete_job_id, claim_id: claim.claim_id, member_id: claim.member_id }
+          const wakesAt = Math.max(Date.parse(claim.deletion_scheduled_at), await postponedAt(job.delete_job_id) ?? 0)
+          overdueMs = Math.max(overdueMs, at - wakesAt)
+          if (wakesAt > at) await ensureScheduled(job, wakesAt)
+          else await judge(job, undefined)
+        }
+        after = next
+      } while (after !== undefined)
+    }
+    return { pending, overdueMs: Math.max(0, overdueMs), brakeIsOn: isOn(await brake.read(), at) }
+  }
+
+  async function ensureScheduled (job: Job, at: number): Promise<void> {
+    if (await bus.lastSequence('DELETIONS', pendingSubject(job.delete_job_id)) !== 0) return
+    await schedule(job, at, undefined)
+    log.warn({ claimId: job.claim_id, deleteJobId: job.delete_job_id }, 'a missing schedule is made again')
+  }
+
+  const shown = (record: BrakeRecord): Static<typeof getBrake.answer> => {
+    const tripped = isOn(record, now().getTime()) ? record.tripped : null
+    return {
+      ok: true, tripped: tripped !== null, tripped_at: tripped && new Date(tripped.at).toISOString(), reason: tripped && tripped.reason,
+      releases_at: tripped && new Date(tripped.releasesAt).toISOString(),
+    }
+  }
+
+  return {
+    sweep,
+    claimHandlers: [
+      on(deletionScheduled, async ({ id, data }) => { await schedule(data, Date.parse(data.deletion_scheduled_at), id) }),
+      on(deletionCancelled, async ({ id, data }) => {
+        await bus.publish(deletionUnscheduled, { key: data.delete_job_id, data: jobOf(data), correlation: data.claim_id, causation: id, ttlS: KEPT_S, cancelSchedule: pendingSubject(data.delete_job_id) })
+      }),
+    ],
+    dueHandlers: [
+      on(deletionDue, async ({ id, data }, { scheduler }) => {
+        // Only the server's own scheduler says that something is due.
+        if (scheduler !== pendingSubject(data.delete_job_id)) {
+          log.error({ claimId: data.claim_id }, 'a due message that no schedule produced is passed over')
+          return
+        }
+        await judge(data, id)
+      }),
+    ],
+    memberHandlers: [
+      on(memberLeft, async ({ time, data }) => {
+        const size = await rosterSize()
+        const before = await brake.read()
+        const after = await brake.change((record) => departed(record, data.member_id, time.getTime(), size, brakePolicy))
+        if (after && isOn(after, now().getTime()) && !isOn(before, now().getTime())) log.error({ reason: after.tripped?.reason }, 'the brake is on: nothing is deleted until it is released')
+      }),
+    ],
+    responders: [
+      answering(getBrake, async () => shown(await brake.read())),
+      answering(setBrake, async ({ tripped, by, why }) => {
+        const record = await brake.change((current) => tripped ? held(current, now().getTime(), why, brakePolicy) : released(current))
+        log.warn({ tripped, by, why }, 'an operator set the brake')
+        return shown(record as BrakeRecord)
+      }),
+    ],
+  }
+}
+
+function jobOf ({ delete_job_id, claim_id, member_id }: Job): Job {
+  return { delete_job_id, claim_id, member_id }
+}

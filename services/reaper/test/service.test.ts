@@ -1,0 +1,193 @@
+import t, { type Test } from 'tap'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { randomUUID } from 'node:crypto'
+import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import type { EventDefinition, ServiceName } from '../../../contracts/define.ts'
+import { deletionCancelled, deletionScheduled } from '../../../contracts/events/claims.ts'
+import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled, pendingSubject } from '../../../contracts/events/deletions.ts'
+import { memberLeft } from '../../../contracts/events/members.ts'
+import { getBrake, getClaim, listClaims, rosterSummary, setBrake, type ClaimView } from '../../../contracts/requests.ts'
+import { answering, createBus, type Bus } from '../../common/bus.ts'
+import { createLog } from '../../common/log.ts'
+import { createMetrics } from '../../common/metrics.ts'
+import { start } from '../main.ts'
+
+const SECRET = 's'.repeat(32)
+const ALL: EventDefinition[] = [deletionDue, deletionConfirmed, deletionRefuted, deletionPostponed, deletionUnscheduled]
+const silent = (service: string) => createLog(service, 'trace', () => {})
+const member_id = 'abcdefghijklmnopqrst'
+const wa_jid = '6281200000001@s.whatsapp.net'
+
+/** A whole world for one test: NATS, claim-store's answers, and the bot's port. */
+async function world (t: Test, settings: { graceMs?: number, perMinute?: number, outageMs?: number } = {}) {
+  const nats = await startNats()
+  const bus = async (service: ServiceName): Promise<Bus> => {
+    const made = await createBus({ servers: nats.url, service, log: silent(service), metrics: createMetrics(service), now: () => new Date() })
+    t.teardown(() => made.close())
+    return made
+  }
+  const claims = new Map<string, ClaimView>()
+  const roster = { membership: 'absent' as 'absent' | 'present' | 'unknown' | 'down', asked: 0, live: true }
+  const bot = createServer((request, response) => {
+    request.resume().on('end', () => {
+      roster.asked++
+      if (roster.membership === 'down' || request.headers['x-internal-secret'] !== SECRET) { response.writeHead(500).end(); return }
+      response.end(JSON.stringify({ membership: roster.membership, member_id, wa_jid, seen_at: new Date().toISOString() }))
+    })
+  }).listen(0, '127.0.0.1')
+  await once(bot, 'listening')
+  const store = await bus('claim-store')
+  await store.respond([
+    answering(getClaim, async (question): Promise<{ ok: true, claim: ClaimView } | { ok: false, rejection: 'NOT_FOUND' }> => {
+      const claim = 'claim_id' in question ? claims.get(question.claim_id) : undefined
+      return claim ? { ok: true, claim } : { ok: false, rejection: 'NOT_FOUND' }
+    }),
+    answering(listClaims, async ({ status }) => ({ ok: true as const, claims: [...claims.values()].filter((claim) => claim.status === status) })),
+  ])
+  const botBus = await bus('bot')
+  await botBus.respond([answering(rosterSummary, async () => ({ ok: true as const, state: 'known' as const, size: 30, seen_at: null, connection: 'open' }))])
+  const reap = async () => await start({
+    NATS_URL: nats.url, BOT_URL: `http://127.0.0.1:${(bot.address() as AddressInfo).port}`, INTERNAL_SECRET: SECRET, GRACE_MS: settings.graceMs ?? 1_000,
+    OUTAGE_MS: settings.outageMs ?? 60_000, DELETIONS_PER_MINUTE: settings.perMinute ?? 20, SWEEP_EVERY_MS: 200, POSTPONE_MS: 150, BRAKE_DEPARTURES_MIN: 5,
+    LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
+  }, { log: silent('reaper'), metrics: createMetrics('reaper'), now: () => new Date() })
+  const running = await reap()
+  t.teardown(async () => { await running.stop(); bot.closeAllConnections(); bot.close() })
+
+  /** A member left: the ledger's event and its answer, as claim-store gives them. */
+  const left = async (dueAt: number, changes: Partial<ClaimView> = {}) => {
+    const claim_id = randomUUID()
+    const delete_job_id = `${claim_id}-d1`
+    const at = new Date(dueAt).toISOString()
+    const started = new Date().toISOString()
+    claims.set(claim_id, { claim_id, member_id, wa_jid, status: 'deleting', user_id: 1, server_id: 2, allocation_id: 3, deletion_scheduled_at: at, delete_job_id, created_at: started, updated_at: started, last_event_at: started, ...changes })
+    const job = { delete_job_id, claim_id, member_id }
+    const say = async () => { await store.publish(deletionScheduled, { key: `${delete_job_id}:${dueAt}`, correlation: claim_id, data: { claim_id, member_id, wa_jid, language: 'id', delete_job_id, deletion_scheduled_at: at, left_at: at, reason: 'left' } }) }
+    return { ...job, job, say, claim: claims.get(claim_id) as ClaimView }
+  }
+  /** Resolves with the newest message on the subject, waiting for one. */
+  const said = async (definition: EventDefinition, delete_job_id: string) => {
+    const subject = definition.subject.replace('{delete_job_id}', delete_job_id)
+    for (;;) {
+      const found = await store.last('DELETIONS', subject, ALL)
+      if (found) return found.event.data as Record<string, string>
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+  const never = async (definition: EventDefinition, delete_job_id: string) => await store.lastSequence('DELETIONS', definition.subject.replace('{delete_job_id}', delete_job_id)) === 0
+  return { nats, bus, store, claims, roster, left, said, never }
+}
+
+t.test('an absent member', async (t) => {
+  const { left, said, store, roster, claims } = await world(t)
+  const due = Date.now() + 700
+  const { delete_job_id, claim_id, say } = await left(due)
+  await say()
+  const confirmed = await said(deletionConfirmed, delete_job_id)
+  t.match(confirmed, { claim_id, member_id })
+  t.ok(Date.parse(confirmed['absent_at'] ?? '') >= due, 'is confirmed by a roster read after the time had come')
+  t.equal(roster.asked > 0, true)
+  t.equal(await store.lastSequence('DELETIONS', pendingSubject(delete_job_id)), 0, 'and no schedule is left')
+  claims.delete(claim_id)
+})
+
+t.test('a member who is in the group after all is refuted, not deleted', async (t) => {
+  const { left, said, never, roster } = await world(t)
+  roster.membership = 'present'
+  const { delete_job_id, say } = await left(Date.now())
+  await say()
+  await said(deletionRefuted, delete_job_id)
+  t.ok(await never(deletionConfirmed, delete_job_id))
+})
+
+for (const answer of ['unknown', 'down'] as const) {
+  t.test(`nobody is deleted while the roster is ${answer}, and the deletion goes on afterwards`, async (t) => {
+    const { left, said, never, roster } = await world(t)
+    roster.membership = answer
+    const { delete_job_id, say } = await left(Date.now())
+    await say()
+    t.match(await said(deletionPostponed, delete_job_id), { reason: 'roster_unknown' })
+    const asked = roster.asked
+    while (roster.asked < asked + 2) await new Promise((resolve) => setTimeout(resolve, 20))
+    t.ok(await never(deletionConfirmed, delete_job_id), 'however often it is asked')
+    roster.membership = 'absent'
+    t.match(await said(deletionConfirmed, delete_job_id), { delete_job_id })
+  })
+}
+
+t.test('a return takes the schedule away; one that never was is no fault', async (t) => {
+  const { left, said, store, never } = await world(t)
+  const one = await left(Date.now() + 60_000)
+  await one.say()
+  while (await store.lastSequence('DELETIONS', pendingSubject(one.delete_job_id)) === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  const two = await left(Date.now() + 60_000, { status: 'active', delete_job_id: null, deletion_scheduled_at: null })
+  for (const { claim, claim_id, delete_job_id } of [one, two]) {
+    claim.status = 'active'
+    claim.delete_job_id = claim.deletion_scheduled_at = null
+    await store.publish(deletionCancelled, { key: delete_job_id, data: { claim_id, member_id, wa_jid, language: 'id', delete_job_id, reason: 'returned' } })
+    await said(deletionUnscheduled, delete_job_id)
+    t.equal(await store.lastSequence('DELETIONS', pendingSubject(delete_job_id)), 0)
+  }
+  t.ok(await never(deletionConfirmed, one.delete_job_id))
+})
+
+t.test('a schedule that got lost is made again by the sweep, and what is overdue is judged without one', async (t) => {
+  const { left, said, store } = await world(t)
+  const future = await left(Date.now() + 60_000)
+  const overdue = await left(Date.now() - 1_000)
+  while (await store.lastSequence('DELETIONS', pendingSubject(future.delete_job_id)) === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  t.pass('the missing schedule is there again')
+  t.match(await said(deletionConfirmed, overdue.delete_job_id), { delete_job_id: overdue.delete_job_id })
+})
+
+t.test('after a long outage the member is promised a new time instead of losing the server at once', async (t) => {
+  const { left, said, never } = await world(t, { outageMs: 60_000, graceMs: 4 * 3_600_000 })
+  const { delete_job_id } = await left(Date.now() - 5 * 24 * 3_600_000)
+  const { until, reason } = await said(deletionPostponed, delete_job_id)
+  t.equal(reason, 'outage')
+  t.ok(Date.parse(until ?? '') > Date.now() + 3_590_000, 'at least an hour away')
+  t.ok(await never(deletionConfirmed, delete_job_id))
+})
+
+t.test('a mass leave trips the brake until an operator releases it', async (t) => {
+  const { left, said, never, bus } = await world(t)
+  const operator = await bus('operator')
+  const bot = await bus('bot')
+  for (let index = 0; index < 6; index++) {
+    await bot.publish(memberLeft, { key: `mass-${index}`, data: { member_id: `aaaaaaaaaaaaaaaaaaa${'abcdef'[index]}`, wa_jid: `628120000010${index}@s.whatsapp.net`, group_id: '120363000000@g.us', occurred_at: new Date().toISOString(), observed_by: 'roster' } })
+  }
+  while (!(await operator.request(getBrake, {})).tripped) await new Promise((resolve) => setTimeout(resolve, 10))
+  const { delete_job_id, say } = await left(Date.now())
+  await say()
+  t.match(await said(deletionPostponed, delete_job_id), { reason: 'brake' })
+  t.ok(await never(deletionConfirmed, delete_job_id))
+  t.match(await operator.request(setBrake, { tripped: false, by: 'on call', why: 'looked at it' }), { tripped: false })
+  t.match(await said(deletionConfirmed, delete_job_id), { delete_job_id }, 'then what waited goes on')
+})
+
+t.test('no more go in a minute than the pace allows', async (t) => {
+  const { left, said, never } = await world(t, { perMinute: 2 })
+  const jobs = await Promise.all(Array.from({ length: 5 }, async () => await left(Date.now())))
+  for (const { say } of jobs) await say()
+  const waiting: string[] = []
+  for (const { delete_job_id } of jobs) {
+    const [confirmed, postponed] = [said(deletionConfirmed, delete_job_id).then(() => true), said(deletionPostponed, delete_job_id).then(() => false)]
+    if (!await Promise.race([confirmed, postponed])) waiting.push(delete_job_id)
+  }
+  t.equal(waiting.length, 3)
+  for (const delete_job_id of waiting) t.ok(await never(deletionConfirmed, delete_job_id))
+})
+
+t.test('a due message that no schedule produced deletes nobody', async (t) => {
+  const { left, store, never, claims, bus } = await world(t)
+  const { delete_job_id, job } = await left(Date.now() + 3_600_000)
+  const reaper = await bus('reaper')
+  await t.rejects(reaper.publish(deletionDue, { key: 'x', data: { ...job, due_at: 'no' } }), { code: 'MESSAGE_INVALID' })
+  await reaper.publish(deletionDue, { key: 'forged', data: { ...job, due_at: new Date().toISOString() } })
+  const info = async () => await store.raw.jsm.consumers.info('DELETIONS', 'reaper-due')
+  while ((await info()).num_pending > 0 || (await info()).num_ack_pending > 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  t.ok(await never(deletionConfirmed, delete_job_id))
+  t.equal(claims.get(job.claim_id)?.status, 'deleting')
+})
