@@ -36,7 +36,7 @@ export interface Knobs {
   insertWindowMs: number
   /** Work of bcrypt in each user create and each password change. */
   passwordHashMs: number
-  /** Added to every request. */
+  /** How long every request keeps its worker before it is looked at. With 0, creates are over too fast to starve one another. */
   latencyMs: number
   maintenance: boolean
   /** The mail queue is down: POST /users answers 500 although the user exists. */

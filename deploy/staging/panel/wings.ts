@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto'
 import { daemonAnswered, daemonUnreachable } from './errors.ts'
 import { createListeners } from './listeners.ts'
 import { defaultWingsKnobs } from './knobs.ts'
+import { pause } from './pause.ts'
 import type { Knobs, WingsCall, WingsKnobs } from './knobs.ts'
 import type { Container, Server, ServerStatus, State } from './state.ts'
 import type { WorkerPool } from './worker-pool.ts'
@@ -127,7 +128,9 @@ export function createWings ({ state, knobs, workers, log, wings: initial = {} }
 
     async create (server: Server, startOnCompletion: boolean): Promise<void> {
       await call(server.nodeId, 'create', async timeout => {
+        // The call-back for the configuration is a request like any other.
         const release = await workers.acquire(timeout)
+        await pause(knobs.latencyMs)
         release()
         const { ip, port } = state.allocations.get(server.allocationId)!
         const container: Container = {

@@ -204,8 +204,8 @@ t.test('T32 a client that goes away does not stop its create', async t => {
 
 t.test('T41 creates that leave no worker for the call-backs starve; fewer than workers all succeed', async t => {
   const workers = 4
-  double?.setKnobs({ workers })
-  t.teardown(() => { double?.setKnobs({ workers: 8 }) })
+  double?.setKnobs({ workers, latencyMs: 25 })
+  t.teardown(() => { double?.setKnobs({ workers: 8, latencyMs: 0 }) })
   const bodies: Attributes[] = []
   const most = double === undefined ? 2 : 12
   for (let made = 0; made < most; made++) bodies.push(await panel.serverBody({ user }))
