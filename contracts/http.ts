@@ -6,7 +6,7 @@ import { ClaimId, MemberId, TemplateName, TemplateVersion, Timestamp, Username, 
 /** One shape for every error. `message` is in the caller's language. */
 export const ErrorBody = Type.Object({
   error: Type.Object({
-    code: Type.Union((Object.keys(HTTP_CODES) as HttpCode[]).map((code) => Type.Literal(code))),
+    code: Type.Enum(Object.keys(HTTP_CODES) as HttpCode[]),
     message: Type.String(),
     /** The field that is wrong, for INVALID_*. */
     field: Type.Optional(Type.String()),
