@@ -31,6 +31,8 @@ const stanzaBytesMax = 4 * 1024 * 1024
 
 export async function startWhatsApp ({ host = '127.0.0.1', port = 0, controlPort = 0, stateFile, ...seed }: Options = {}): Promise<WhatsApp> {
   const double = createDouble(seed, stateFile)
+  // A state file that cannot be written is found out now, not at the first message.
+  await double.save()
   const handle = createHandle(double)
   const server = new WebSocketServer({ host, port, path: '/ws/chat', maxPayload: stanzaBytesMax })
   server.on('connection', (socket) => { serve(double, socket) })

@@ -1,4 +1,4 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { initAuthCreds } from '@whiskeysockets/baileys'
 import { closeCodes } from '../closing.ts'
 import { stanza } from '../stanza.ts'
@@ -6,8 +6,6 @@ import { authOf, connect, double, open } from './client.ts'
 
 // Baileys leaves timers of up to 30 s behind after a closed connection.
 t.teardown(() => { setImmediate(() => process.exit()) })
-// Silence is noticed after five seconds: tests that wait for it wait together.
-t.jobs = 2
 
 void t.test('a device that was linked before', async (t) => {
   await t.test('connects and is told its LID', async (t) => {
@@ -55,7 +53,9 @@ void t.test('a device that was linked before', async (t) => {
   })
 })
 
-void t.test('every code with which WhatsApp ends a connection reaches the client', { buffered: true }, async (t) => {
+/** Silence is noticed after five seconds, so those who wait for it wait together. */
+void t.test('every code with which WhatsApp ends a connection reaches the client', async (t) => {
+  const deaf = deafToEverything(t)
   await Promise.all(closeCodes.map(async (code) => {
     const whatsapp = await double(t)
     const auth = authOf(whatsapp.createLinkedSession())
@@ -66,21 +66,21 @@ void t.test('every code with which WhatsApp ends a connection reaches the client
     if (code === 401) t.equal(await again.closed(), 401, 'and stays unlinked after 401')
     else await again.next('connection.update', ({ connection }) => connection === 'open')
   }))
+  t.equal(await deaf, 408, 'a double that is deaf to everything is noticed by the keep-alive')
 })
 
-void t.test('a double that is deaf', { buffered: true }, async (t) => {
-  await t.test('to queries keeps the connection and answers nothing but pings', async (t) => {
-    const whatsapp = await double(t)
-    const { sock } = await open(t, whatsapp, undefined, { defaultQueryTimeoutMs: 300 })
-    whatsapp.knobs.deaf = 'queries'
-    await t.rejects(sock.groupMetadata(whatsapp.group))
-    await sock.query({ tag: 'iq', attrs: { to: 's.whatsapp.net', type: 'get', xmlns: 'w:p' }, content: [stanza('ping')] })
-    t.equal(whatsapp.connected().length, 1)
-  })
-  await t.test('to everything is noticed by the keep-alive', async (t) => {
-    const whatsapp = await double(t)
-    const client = await open(t, whatsapp, undefined, { keepAliveIntervalMs: 100 })
-    whatsapp.knobs.deaf = 'everything'
-    t.equal(await client.closed(), 408)
-  })
+async function deafToEverything (t: Test): Promise<number | undefined> {
+  const whatsapp = await double(t)
+  const client = await open(t, whatsapp, undefined, { keepAliveIntervalMs: 100 })
+  whatsapp.knobs.deaf = 'everything'
+  return client.closed()
+}
+
+void t.test('a double that is deaf to queries keeps the connection and answers nothing but pings', async (t) => {
+  const whatsapp = await double(t)
+  const { sock } = await open(t, whatsapp, undefined, { defaultQueryTimeoutMs: 300 })
+  whatsapp.knobs.deaf = 'queries'
+  await t.rejects(sock.groupMetadata(whatsapp.group))
+  await sock.query({ tag: 'iq', attrs: { to: 's.whatsapp.net', type: 'get', xmlns: 'w:p' }, content: [stanza('ping')] })
+  t.equal(whatsapp.connected().length, 1)
 })
