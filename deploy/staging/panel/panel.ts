@@ -28,7 +28,7 @@ export interface PanelOptions {
   /** 0, the default, takes any free port. */
   port?: number
   host?: string
-  /** A full application key of the first administrator: `ptla_` and 43 letters or digits. Default: a random one. */
+  /** A full application key of the first administrator: `ptla_` and 43 letters or digits. Default: a random one, also after a restart. */
   applicationKey?: string
   nodes?: readonly NodeSeed[]
   /** Users, servers, allocations and containers survive a restart here. */
@@ -68,7 +68,8 @@ export async function startPanel (options: PanelOptions = {}): Promise<Panel> {
   const log = options.log ?? (() => {})
   const state = new State(options.stateFile)
   seedAdministrators(state)
-  seed(state, options.nodes ?? defaultNodes())
+  // After a restart the ports are where they were.
+  seed(state, options.nodes ?? defaultNodes(state.allocations.values().next().value?.ip))
   state.commit()
 
   const knobs = defaultKnobs()

@@ -191,6 +191,18 @@ t.test('a double that is killed comes back with what it had', async t => {
   await once(third.child, 'exit')
 })
 
+t.test('a panel that is started again in the same process keeps users, ports and, if it is given, its key', async t => {
+  const stateFile = join(t.testdir(), 'panel.json')
+  const first = await startPanel({ stateFile })
+  const ask = async ({ url }: Panel, path: string) => (await fetch(`${url}/api/application${path}`, { headers: { authorization: `Bearer ${first.applicationKey}`, accept: 'application/json', connection: 'close' } })).json()
+  const before = [await ask(first, '/users'), await ask(first, '/nodes/1?include=allocations')]
+  await first.close()
+  const second = await startPanel({ stateFile, applicationKey: first.applicationKey, port: Number(new URL(first.url).port) })
+  t.teardown(() => second.close())
+  t.equal(second.url, first.url)
+  t.same([await ask(second, '/users'), await ask(second, '/nodes/1?include=allocations')], before)
+})
+
 t.test('it closes at once while a create waits for Wings', async t => {
   const panel = await startPanel({ wings: { mode: { kind: 'hang', ms: 60_000 } } })
   const creating = fetch(`${panel.url}/api/application/servers`, {
