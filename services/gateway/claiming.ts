@@ -1,0 +1,64 @@
+// From a form to a claim: the API and the page do the same.
+import { createHash, randomUUID } from 'node:crypto'
+import type { ClaimForm } from '../../contracts/http.ts'
+import type { Language } from '../../contracts/ids.ts'
+import { createClaim } from '../../contracts/requests.ts'
+import type { Bus } from '../common/bus.ts'
+import { Fault } from '../common/fault.ts'
+import type { Membership } from '../common/membership.ts'
+import type { Templates } from '../common/templates.ts'
+import { waJidOf } from './phone-number.ts'
+import { Refusal } from './refusal.ts'
+
+/** WhatsApp sessions come back within this, or a person has to look; in seconds. */
+const BOT_OFFLINE_RETRY_S = 30
+
+export interface Attempt {
+  /** Already checked against ClaimForm. A chosen password is not even handed on: see contracts/http.ts. */
+  readonly form: Omit<ClaimForm, 'password'>
+  readonly language: Language
+  readonly idempotencyKey: string | undefined
+  /** Throws a Refusal where this number was tried too often. */
+  readonly limitNumber: (waJid: string) => Promise<void>
+}
+
+/** Answers the id of the claim. Throws a Refusal, or a transient Fault where the claim store is away: then nothing is known, and asking again is safe. */
+export type Claiming = (attempt: Attempt) => Promise<string>
+
+export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership: Pick<Membership, 'check'>, templates: Templates }): Claiming {
+  const { bus, membership, templates } = options
+  return async ({ form, language, idempotencyKey, limitNumber }) => {
+    const dialled = waJidOf(form.wa_number_e164)
+    if (dialled === undefined) throw new Refusal('INVALID_PHONE', { field: 'wa_number_e164' })
+    const template = templates.get(form.template)
+    if (!template) throw new Refusal('INVALID_TEMPLATE', { field: 'template' })
+    await limitNumber(dialled)
+    const answer = await bus.request(createClaim, {
+      claim_id: randomUUID(),
+      wa_jid: await memberJid(dialled),
+      username: form.username,
+      template: template.name,
+      template_version: template.definition.version,
+      language,
+      ...(idempotencyKey === undefined ? {} : { idempotency_key_hash: createHash('sha256').update(idempotencyKey).digest('hex') }),
+    })
+    if (answer.ok) return answer.claim_id
+    throw new Refusal(answer.rejection, {
+      claimId: answer.claim_id,
+      ...(answer.rejection === 'LEAVING' ? { deletionScheduledAt: answer.deletion_scheduled_at ?? undefined } : {}),
+    })
+  }
+
+  /** The number as WhatsApp writes it. Who cannot be looked up is not absent: that is our trouble, and theirs to try again. */
+  async function memberJid (dialled: string): Promise<string> {
+    try {
+      const { membership: state, wa_jid } = await membership.check(dialled)
+      if (state === 'present') return wa_jid
+      if (state === 'absent') throw new Refusal('NOT_MEMBER')
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error
+      throw new Refusal('BOT_OFFLINE', { retryAfterS: BOT_OFFLINE_RETRY_S }, error)
+    }
+    throw new Refusal('BOT_OFFLINE', { retryAfterS: BOT_OFFLINE_RETRY_S })
+  }
+}

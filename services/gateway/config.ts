@@ -1,0 +1,28 @@
+import { Type, type Static } from 'typebox'
+import { CommonConfig } from '../common/run.ts'
+
+const PerMinute = (fallback: number) => Type.Integer({ minimum: 1, maximum: 1_000_000, default: fallback })
+
+export const Config = Type.Object({
+  ...CommonConfig,
+  HTTP_HOST: Type.String({ default: '127.0.0.1' }),
+  /** The public port; 0 takes any free one. */
+  HTTP_PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 8080 }),
+  /** Addresses and CIDR ranges of the reverse proxies, by comma. Only they may say for whom they speak (X-Forwarded-For). */
+  TRUST_PROXY: Type.Optional(Type.String({ pattern: '^[0-9A-Fa-f.:/, ]+$', maxLength: 2_000 })),
+  BOT_URL: Type.String({ pattern: '^https?://[^\\s]+$' }),
+  INTERNAL_SECRET: Type.String({ minLength: 16, maxLength: 256 }),
+  TEMPLATES_FILE: Type.String({ default: 'config/templates.json' }),
+  MESSAGES_DIR: Type.String({ default: 'config/messages' }),
+  /** Told to visitors who are not in the group yet. */
+  GROUP_INVITE_URL: Type.Optional(Type.String({ pattern: '^https://[^\\s]+$', maxLength: 200 })),
+  /** The bot's own number, digits with country code, for a link that opens the chat with it. */
+  BOT_NUMBER: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{5,16}$' })),
+  /** Attempts to claim, per client address. */
+  RATE_LIMIT_IP_PER_MINUTE: PerMinute(20),
+  /** Attempts to claim, per number. */
+  RATE_LIMIT_JID_PER_MINUTE: PerMinute(5),
+  /** Looks at a status, per client address. Many members may share one: mobile networks put thousands behind an address. */
+  RATE_LIMIT_STATUS_PER_MINUTE: PerMinute(600),
+})
+export type Config = Readonly<Static<typeof Config>>

@@ -1,0 +1,28 @@
+import { createBus } from '../common/bus.ts'
+import { createMembership } from '../common/membership.ts'
+import { loadMessages } from '../common/messages.ts'
+import { run, type Start } from '../common/run.ts'
+import { loadTemplates } from '../common/templates.ts'
+import { createApp } from './app.ts'
+import { Config } from './config.ts'
+
+export const start: Start<Config> = async (config, { log, metrics, now }) => {
+  const messages = loadMessages(config.MESSAGES_DIR)
+  const templates = loadTemplates(config.TEMPLATES_FILE)
+  const membership = createMembership(config.BOT_URL, config.INTERNAL_SECRET)
+  const bus = await createBus({ servers: config.NATS_URL, service: 'gateway', log, metrics, now })
+  const app = await createApp({ config, bus, membership, messages, templates, log, metrics, now })
+  await app.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT })
+  // Nobody asks the gateway anything over NATS; this is how `nats service ls` shows it.
+  await bus.respond([])
+  return {
+    checks: { nats: () => bus.isConnected() ? 'ok' : 'not connected' },
+    stop: async () => {
+      await app.close()
+      await membership.close()
+      await bus.close()
+    },
+  }
+}
+
+if (import.meta.main) await run('gateway', Config, start)
