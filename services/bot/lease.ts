@@ -27,17 +27,17 @@ const now = (): number => performance.now()
 /** Waits until the lease is ours. Rejects only when `signal` fires. */
 export async function acquireLease ({ bucket, holder, leaseMs, log }: LeaseOptions, signal: AbortSignal): Promise<Term> {
   const pollMs = Math.max(20, Math.floor(leaseMs / 10))
-  let watched: { revision: number, since: number } | null = null
+  const watched = { revision: -1, since: 0 }
   let waiting = false
   while (true) {
     signal.throwIfAborted()
     const askedAt = now()
     try {
       const entry = await bucket.get(KEY)
-      if (watched?.revision !== entry?.revision) watched = entry ? { revision: entry.revision, since: now() } : null
+      if (watched.revision !== (entry?.revision ?? 0)) Object.assign(watched, { revision: entry?.revision ?? 0, since: now() })
       const revision = !entry || entry.text() === ''
         ? entry ? await bucket.update(KEY, holder, entry.revision) : await bucket.create(KEY, holder)
-        : watched && askedAt - watched.since >= leaseMs ? await bucket.update(KEY, holder, entry.revision) : null
+        : askedAt - watched.since >= leaseMs ? await bucket.update(KEY, holder, entry.revision) : null
       if (revision !== null) return hold({ bucket, holder, leaseMs, log }, revision, askedAt)
       if (entry && !waiting) {
         waiting = true

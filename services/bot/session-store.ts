@@ -1,9 +1,10 @@
 // The linked device as Baileys keeps it (credentials and Signal keys), in NATS key-value. Losing any of it means that a person has to link
 // the bot again, so every write is awaited, and credentials are written in the order in which they changed.
+import { setTimeout as delay } from 'node:timers/promises'
 import { BufferJSON, initAuthCreds, proto, type AuthenticationCreds, type AuthenticationState, type SignalDataSet, type SignalDataTypeMap } from '@whiskeysockets/baileys'
 import pLimit from 'p-limit'
 import { keyOf, type Bucket } from '../common/bucket.ts'
-import { transient } from '../common/fault.ts'
+import { Fault, transient } from '../common/fault.ts'
 import type { Cipher } from './session-cipher.ts'
 
 export interface Session {
@@ -14,10 +15,13 @@ export interface Session {
   saveCreds (): Promise<void>
   /** Forgets everything: the next connection is that of a new device. */
   clear (): Promise<void>
+  /** Resolves when every write begun so far has ended. */
+  settled (): Promise<void>
 }
 
 const CREDS = 'creds'
 const WRITES_AT_ONCE_MAX = 64
+const RETRY_DELAY_MS = 250
 const CACHED_MAX = 20_000
 
 /** Of one holder of the lease; `isHeld` is asked before each write, so that a holder who lost the lease cannot spoil what its successor wrote. */
@@ -25,6 +29,7 @@ export async function openSession (bucket: Bucket, cipher: Cipher, isHeld: () =>
   const limit = pLimit(WRITES_AT_ONCE_MAX)
   /** What the bucket holds, as text; null for "nothing there". Only the holder writes, so the cache is never behind. */
   const cache = new Map<string, string | null>()
+  const underWay = new Set<Promise<void>>()
 
   async function read (name: string): Promise<string | null> {
     const cached = cache.get(name)
@@ -35,13 +40,25 @@ export async function openSession (bucket: Bucket, cipher: Cipher, isHeld: () =>
     return cache.get(name) ?? remember(name, text)
   }
 
-  async function write (name: string, text: string | null): Promise<void> {
-    await limit(async () => {
-      if (!isHeld()) throw transient('LEASE_LOST', 'another bot may hold the session now')
-      if (text === null) await bucket.delete(name)
-      else await bucket.put(name, cipher.seal(name, text))
-      remember(name, text)
+  /** Tried for as long as the lease is held: Baileys has already used the key it wants stored, so giving up early would spoil a session. */
+  function write (name: string, text: string | null): Promise<void> {
+    const work = limit(async () => {
+      while (true) {
+        if (!isHeld()) throw transient('LEASE_LOST', 'another bot may hold the session now')
+        try {
+          if (text === null) await bucket.delete(name)
+          else await bucket.put(name, cipher.seal(name, text))
+          remember(name, text)
+          return
+        } catch (error) {
+          if (!(error instanceof Fault && error.kind === 'transient')) throw error
+          await delay(RETRY_DELAY_MS)
+        }
+      }
     })
+    const tracked = work.catch(() => {}).finally(() => underWay.delete(tracked))
+    underWay.add(tracked)
+    return work
   }
 
   function remember (name: string, text: string | null): string | null {
@@ -87,6 +104,10 @@ export async function openSession (bucket: Bucket, cipher: Cipher, isHeld: () =>
       await write(CREDS, null)
       await Promise.all(names.filter((name) => name !== CREDS).map(async (name) => { await write(name, null) }))
       cache.clear()
+    },
+    settled: async () => {
+      await writing.catch(() => {})
+      await Promise.all(underWay)
     },
   }
 }

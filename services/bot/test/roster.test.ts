@@ -107,7 +107,7 @@ t.test('whatever is read, in whatever form', async (t) => {
         present.add(lid)
       }
       const expected = new Set(shown.map(({ n }) => lid(n)))
-      if (expected.symmetricDifference(present).size > 0) throw new Error('the announcements do not lead from the old roster to the new')
+      if (expected.size !== present.size || [...expected].some((lid) => !present.has(lid))) throw new Error('the announcements do not lead from the old roster to the new')
     }
   }), { numRuns: 300 })
   t.pass('announcements lead from one believed roster to the next, and nothing suspect is announced')
@@ -120,7 +120,8 @@ t.test('a stored roster', async (t) => {
   t.ok(bytes.length < 150 * 1024, `of 5,000 members takes ${bytes.length} bytes`)
   const again = unpacked(bytes)
   t.same(again.roster.people, record.roster.people)
-  t.same(new Map([...again.roster.aliases].toSorted()), new Map([...record.roster.aliases].toSorted()))
+  t.ok([...record.roster.aliases].every(([phone, lid]) => again.roster.aliases.get(phone) === lid))
+  t.equal(again.roster.aliases.size, record.roster.aliases.size)
   t.same([again.revision, again.pending], [7, record.pending])
   t.throws(() => unpacked(Buffer.from('nonsense')), { code: 'ROSTER_CORRUPT' })
   const hidden = withAlias(believing([{ lid: lid(3) }]), { phone: phone(3), lid: lid(3) })

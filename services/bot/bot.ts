@@ -1,0 +1,214 @@
+// Puts the parts together. A bot is either standing by or in a term: it holds the lease, has loaded session and roster, and keeps a connection.
+// Whatever belongs to a term or to a connection is made anew with it, so nothing old can leak into the next.
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { proto, WAVersion } from '@whiskeysockets/baileys'
+import { messageOutbound } from '../../contracts/events/messages.ts'
+import { getClaim, rosterSummary, sendLogin, type ClaimView } from '../../contracts/requests.ts'
+import { botMessages, leaseBucket, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
+import { answering, createBus } from '../common/bus.ts'
+import { type Bucket } from '../common/bucket.ts'
+import { on, type Subscription } from '../common/consume.ts'
+import { codeOf, Fault } from '../common/fault.ts'
+import { memberIdOf as pseudonym } from '../common/member-id.ts'
+import { loadMessages } from '../common/messages.ts'
+import type { Start } from '../common/run.ts'
+import { createOpener } from '../common/seal.ts'
+import { checkAddress } from './address.ts'
+import { createAnnouncer, type Announcer } from './announcer.ts'
+import { isReliable, membershipIn, NOTHING_BELIEVED } from './belief.ts'
+import type { BotConfig } from './config.ts'
+import { keepConnected, type ConnectionHooks } from './connection.ts'
+import { silenceSignal } from './console-silence.ts'
+import { createDelivery } from './delivery.ts'
+import { serveInternal } from './internal-http.ts'
+import { acquireLease, type Term } from './lease.ts'
+import { createLibraryLog } from './library-log.ts'
+import { createNewLogin } from './login.ts'
+import { createMembershipCheck } from './membership-check.ts'
+import { createBotMetrics, type ConnectionState } from './metrics.ts'
+import { createNumbers } from './numbers.ts'
+import { createPairing } from './pairing.ts'
+import { createRecentMessages } from './recent-messages.ts'
+import { startReader, type RosterReader } from './roster-reader.ts'
+import { numbersOf, type Membership, type Person } from './roster.ts'
+import { createCipher } from './session-cipher.ts'
+import { openSession } from './session-store.ts'
+import { createSender } from './sender.ts'
+import { createTalk } from './talk.ts'
+import type { Link, ReachoutLock } from './whatsapp.ts'
+
+/** A connection that stayed open this long starts the backoff anew. */
+const STEADY_MS = 30_000
+const RETRY_DELAY_MS = 1_000
+/** A caller of a live membership check gives up after 20 s. */
+const LIVE_MS_MAX = 15_000
+
+export const startBot: Start<BotConfig> = async (config, { log, metrics, now }) => {
+  checkAddress(config.WHATSAPP_URL)
+  silenceSignal()
+  const cipher = createCipher(config.SESSION_KEY)
+  const open = await createOpener(config.LOGIN_PRIVATE_KEYS)
+  const messages = loadMessages(config.MESSAGES_DIR)
+  const bus = await createBus({ servers: config.NATS_URL, service: 'bot', log, metrics, now })
+  const [sessions, leases, rosters, sent] = await Promise.all([sessionBucket, leaseBucket, rosterBucket, sentBucket].map(async (bucket) => await bus.bucket(bucket))) as [Bucket, Bucket, Bucket, Bucket]
+  const memberIdOf = (waJid: string): string => pseudonym(config.MEMBER_ID_KEY, waJid)
+
+  let state: ConnectionState = 'standby'
+  let term: Term | null = null
+  let announcer: Announcer | null = null
+  let link: Link | null = null
+  let reader: RosterReader | null = null
+  let subscription: Subscription | null = null
+  let lock: ReachoutLock = { isActive: false, until: 0 }
+  let isStopping = false
+
+  const belief = () => announcer?.belief() ?? NOTHING_BELIEVED
+  const isRosterReliable = (): boolean => isReliable(belief(), Date.now(), config.ROSTER_MAX_AGE_MS)
+  const ageS = (at: number | null): number => at === null ? -1 : (Date.now() - at) / 1_000
+  const botMetrics = createBotMetrics(metrics, {
+    state: () => state,
+    rosterSize: () => belief().roster?.people.length ?? 0,
+    rosterAgeS: () => ageS(belief().seenAt),
+    isReliable: isRosterReliable,
+    probeAgeS: () => ageS(reader?.answeredAt() ?? null),
+    lockedUntilS: () => lock.isActive ? Math.max(1, lock.until / 1_000) : 0,
+  })
+  const recent = createRecentMessages<proto.IMessage>(config.RESEND_MEMORY_MS)
+  const pairing = createPairing(log, (text) => { process.stderr.write(text) })
+  const openLink = (): Link | null => link
+  const sender = createSender({ link: openLink, isHeld: () => term?.isHeld() ?? false, gapMs: config.SEND_GAP_MS, metrics: botMetrics })
+  const numbers = createNumbers({ link: openLink, known: (phone) => belief().roster?.aliases.get(phone), perMinuteMax: config.LOOKUPS_PER_MINUTE })
+  const membershipOfPerson = (person: Person): Membership => membershipIn(belief(), person, Date.now(), config.ROSTER_MAX_AGE_MS)
+  const newLogin = createNewLogin({ bus, sender, link: openLink, open, messages, panelUrl: config.PANEL_PUBLIC_URL, log })
+  const deliver = createDelivery({
+    bus, sent, link: openLink, sender, numbers, open, log,
+    askReachoutLock: async () => { noteLock(await link?.reachoutLock()) },
+  })
+  const talk = createTalk({ bus, sent, sender, link: openLink, newLogin, identify, membership: membershipOfPerson, messages, log, metrics: botMetrics })
+  const check = createMembershipCheck({
+    announcer: () => announcer, reader: () => reader, numbers, memberIdOf, ageMsMax: config.ROSTER_MAX_AGE_MS, liveMsMax: LIVE_MS_MAX, log, metrics: botMetrics,
+  })
+  const http = await serveInternal({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT, secret: config.INTERNAL_SECRET, check, pairing, log })
+  log.info({ internalPort: http.port }, 'the internal port is open')
+  await bus.respond([
+    answering(rosterSummary, async () => ({
+      ok: true as const, state: isRosterReliable() ? 'known' as const : 'unknown' as const, size: belief().roster?.people.length ?? 0,
+      seen_at: belief().seenAt === null ? null : new Date(belief().seenAt as number).toISOString(), connection: state,
+    })),
+    answering(sendLogin, async ({ claim_id }) => {
+      if (!link) return { ok: false as const, rejection: 'BOT_OFFLINE' as const }
+      const found = await bus.request(getClaim, { claim_id })
+      if (!found.ok) return { ok: false as const, rejection: 'NOT_FOUND' as const }
+      return await loginOnWord(found.claim)
+    }),
+  ])
+
+  async function loginOnWord (claim: ClaimView) {
+    const to = await numbers.addressee(claim.wa_jid.slice(0, claim.wa_jid.indexOf('@')))
+    if (!to) return { ok: false, rejection: 'WHATSAPP_NOT_REGISTERED' } as const
+    const result = await newLogin(claim, to, claim.language ?? 'id')
+    return result.ok ? result : { ok: false, rejection: result.rejection } as const
+  }
+
+  /** A LID that wrote to us is the member whose number the aliases know. */
+  function identify ({ phone, lid }: Person): { to: Person, numbers: readonly string[] } {
+    const aliases = belief().roster?.aliases ?? new Map<string, string>()
+    const known = lid ?? (phone === undefined ? undefined : aliases.get(phone))
+    const all = numbersOf({ ...(phone === undefined ? {} : { phone }), ...(known === undefined ? {} : { lid: known }) }, aliases)
+    const number = phone ?? all.at(-1)
+    return { to: { ...(number === undefined ? {} : { phone: number }), ...(known === undefined ? {} : { lid: known }) }, numbers: all }
+  }
+
+  function noteLock (found: ReachoutLock | undefined): void {
+    if (!found) return
+    if (found.isActive && !lock.isActive) log.error({ code: 'WHATSAPP_REACHOUT_LOCKED', until: new Date(found.until).toISOString() }, 'WhatsApp refuses messages of this account to new contacts')
+    lock = found
+  }
+
+  const hooks: ConnectionHooks = {
+    onState: (next) => { state = next },
+    onUp: (up, end) => {
+      if (!announcer) return
+      link = up
+      reader = startReader({
+        readGroup: async () => await up.readGroup(), announcer, everyMs: config.ROSTER_EVERY_MS, debounceMs: config.ROSTER_DEBOUNCE_MS, gapMsMin: config.ROSTER_GAP_MS,
+        missesMax: config.DEAF_AFTER_MISSES, onDeaf: end, log,
+      })
+      if (!isStopping) subscription = bus.consume(botMessages, [on(messageOutbound, async ({ data, id }) => { await deliver(data, id) })])
+    },
+    onDown: async () => {
+      link = null
+      reader?.stop()
+      reader = null
+      const ended = subscription
+      subscription = null
+      await ended?.stop()
+    },
+    onIncoming: (message) => { talk.hear(message) },
+    onGroupSign: () => { reader?.hint() },
+    onPair: (pair) => {
+      // Of strangers nothing is kept.
+      if (membershipOfPerson(pair) === 'present') announcer?.learn(pair).catch((error: unknown) => { log.warn({ code: codeOf(error) }, 'a number was not kept') })
+    },
+    onReachoutLock: noteLock,
+  }
+
+  const stopping = new AbortController()
+  async function serve (): Promise<void> {
+    while (!stopping.signal.aborted) {
+      state = 'standby'
+      const held = await acquireLease({ bucket: leases, holder: randomUUID(), leaseMs: config.LEASE_MS, log }, stopping.signal)
+      term = held
+      log.info('this bot holds the session')
+      try {
+        await serveTerm(held, AbortSignal.any([stopping.signal, held.lost]))
+      } catch (error) {
+        if (!(error instanceof Fault && error.kind === 'transient')) throw error
+        log.warn({ code: error.code, err: error }, 'the session could not be taken up')
+        await delay(RETRY_DELAY_MS, undefined, { signal: stopping.signal }).catch(() => {})
+      } finally {
+        await held.release()
+        term = null
+        announcer = null
+      }
+    }
+  }
+
+  async function serveTerm (held: Term, signal: AbortSignal): Promise<void> {
+    announcer = await createAnnouncer({
+      bucket: rosters, bus, groupId: config.GROUP_ID, memberIdOf, policy: { confirmReads: config.ROSTER_CONFIRM_READS, confirmMs: config.ROSTER_CONFIRM_MS }, log, metrics: botMetrics,
+    })
+    const stopCode = await keepConnected({
+      openSession: async () => await openSession(sessions, cipher, held.isHeld),
+      socket: {
+        url: config.WHATSAPP_URL, groupId: config.GROUP_ID, pairingNumber: config.PAIRING_NUMBER, answerMsMax: config.ANSWER_TIMEOUT_MS,
+        version: config.WHATSAPP_VERSION?.split(',').map(Number) as WAVersion | undefined, libraryLog: createLibraryLog(log), recent,
+      },
+      pairing, backoff: { delayMsFirst: config.RECONNECT_MIN_MS, delayMsMax: config.RECONNECT_MAX_MS }, steadyMs: STEADY_MS, hooks, log, metrics: botMetrics,
+    }, signal)
+    // The lease is kept, so that a standby does not run into the same wall.
+    if (stopCode !== null) await new Promise<void>((resolve) => { signal.addEventListener('abort', () => { resolve() }, { once: true }); if (signal.aborted) resolve() })
+  }
+
+  const serving = serve().catch((error: unknown) => { if (!stopping.signal.aborted) throw error })
+
+  return {
+    checks: {
+      nats: () => bus.isConnected() ? 'ok' : 'disconnected',
+      whatsapp: () => state === 'open' ? 'ok' : state,
+      roster: () => isRosterReliable() ? 'ok' : belief().blind ?? (belief().suspicion ? 'suspect' : 'old'),
+    },
+    stop: async () => {
+      isStopping = true
+      // What is being said is said to its end while there is still a connection to hear WhatsApp's verdict on.
+      await subscription?.stop()
+      await talk.settled()
+      stopping.abort()
+      await serving
+      await http.close()
+      recent.clear()
+      await bus.close()
+    },
+  }
+}

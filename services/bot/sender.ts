@@ -1,0 +1,55 @@
+// The one mouth of the bot: whatever it says goes through here, one message at a time and not faster than a person types, because fast
+// and regular sending is what WhatsApp takes for spam.
+import { setTimeout as delay } from 'node:timers/promises'
+import { Fault, transient } from '../common/fault.ts'
+import type { BotMetrics } from './metrics.ts'
+import type { Person } from './roster.ts'
+import type { Link, SendResult } from './whatsapp.ts'
+
+export interface Sender {
+  /** Resolves with WhatsApp's verdict. Transient Faults where there is none; the same `id` may then be sent again. */
+  send (to: Person, text: string, id: string): Promise<SendResult>
+}
+
+export interface SenderOptions {
+  readonly link: () => Link | null
+  readonly isHeld: () => boolean
+  /** Least time between two messages; up to half as much again is added at random. */
+  readonly gapMs: number
+  readonly metrics: BotMetrics
+}
+
+const WAITING_MAX = 200
+
+export function createSender ({ link, isHeld, gapMs, metrics }: SenderOptions): Sender {
+  let last: Promise<unknown> = Promise.resolve()
+  let waiting = 0
+  let freeAt = 0
+
+  async function send (to: Person, text: string, id: string): Promise<SendResult> {
+    const waitMs = freeAt - performance.now()
+    if (waitMs > 0) await delay(waitMs)
+    const open = link()
+    if (!open || !isHeld()) throw transient('WHATSAPP_CLOSED', 'not connected to WhatsApp')
+    try {
+      const result = await open.send(to, text, id)
+      metrics.sends.inc({ result: result.kind === 'accepted' ? 'accepted' : `refused_${result.error.slice(0, 8)}` })
+      return result
+    } catch (error) {
+      metrics.sends.inc({ result: error instanceof Fault ? error.code : 'bug' })
+      throw error
+    } finally {
+      freeAt = performance.now() + gapMs * (1 + Math.random() / 2)
+    }
+  }
+
+  return {
+    send: async (to, text, id) => {
+      if (waiting >= WAITING_MAX) throw transient('WHATSAPP_BUSY', 'too many messages are waiting to be sent')
+      waiting++
+      const turn = last.then(async () => await send(to, text, id))
+      last = turn.catch(() => {})
+      return await turn.finally(() => { waiting-- })
+    },
+  }
+}
