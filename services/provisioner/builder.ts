@@ -1,0 +1,353 @@
+// Takes one claim from its request to a server that answers, or to a failure with nothing left behind. Each round of the loop takes the
+// next step of what is written down, and writes down what came of it.
+import { setTimeout as delay } from 'node:timers/promises'
+import { Histogram, type Registry } from 'prom-client'
+import { FAILURE_CODES, type FailureCode, type Step } from '../../contracts/codes.ts'
+import type { claimRequested } from '../../contracts/events/claims.ts'
+import { serverFailed, serverProgressed, serverReady } from '../../contracts/events/servers.ts'
+import { Username } from '../../contracts/ids.ts'
+import type { Bus } from '../common/bus.ts'
+import type { EventData } from '../common/consume.ts'
+import { validatorOf, type Event } from '../common/envelope.ts'
+import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
+import type { Log } from '../common/log.ts'
+import { environmentOf, healthPortOf, type Template } from '../common/templates.ts'
+import type { HealthCheck } from './health-check.ts'
+import { emailOf, isOurs, type Identity } from './identity.ts'
+import type { Installs } from './installs.ts'
+import type { Inventory } from './inventory.ts'
+import { stopping } from './panel-budget.ts'
+import type { Held, ProgressStore } from './progress-store.ts'
+import { afterDiscard, afterInstall, afterLostCreate, afterProbe, begun, failing, nextStep, stepOf, troubled, untroubled, withoutServer, type Progress } from './provisioning.ts'
+import type { PanelServer, Pterodactyl } from './pterodactyl.ts'
+import type { Removal } from './removal.ts'
+import type { TemplateRegister } from './template-register.ts'
+
+export interface BuilderOptions {
+  readonly bus: Bus
+  readonly panel: Pterodactyl
+  readonly store: ProgressStore
+  readonly inventory: Inventory
+  readonly installs: Installs
+  readonly isUp: HealthCheck
+  readonly removal: Removal
+  readonly register: TemplateRegister
+  readonly seal: (secret: string) => Promise<string>
+  readonly newPassword: () => string
+  readonly emailDomain: string
+  readonly lostCreateWaitMs: number
+  /** How long a claim waits for each kind of trouble to pass. */
+  readonly deadlinesMs: Readonly<Partial<Record<string, number>>>
+  readonly now: () => number
+  readonly log: Log
+  readonly registry: Registry
+}
+
+export interface Builder {
+  /** Resolves when the claim is ready or has failed, and that is said. `count`: deliveries so far. */
+  build (event: Event<typeof claimRequested.data>, count: number, signal: AbortSignal): Promise<void>
+}
+
+type Request = EventData<typeof claimRequested>
+
+/** One claim in work: what is written down, and how to write the next. */
+interface Work {
+  readonly request: Request
+  readonly eventId: string
+  readonly identity: Identity
+  readonly signal: AbortSignal
+  held: Held
+}
+
+const ROUNDS_MAX = 200
+const PORT_TRIES_MAX = 10
+/** A bug is tried again a few times, because the next version may mend it; then the member is told. */
+const BUG_TRIES_MAX = 8
+/** A create that failed faster than this never reached its node, so its port is clean. */
+const REFUSED_MS = 4_000
+
+export function createBuilder (options: BuilderOptions): Builder {
+  const { bus, panel, store, inventory, installs, isUp, removal, register, seal, newPassword, emailDomain, lostCreateWaitMs, deadlinesMs, now, log, registry } = options
+  const seconds = new Histogram({ name: 'klaim_provisioning_step_seconds', help: 'Time a step of a claim took', labelNames: ['step', 'result'] as const, registers: [registry], buckets: [0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 900] })
+
+  async function build (event: Event<typeof claimRequested.data>, count: number, signal: AbortSignal): Promise<void> {
+    const request = event.data
+    const { claim_id, member_id, wa_jid: waJid } = request
+    const work: Work = {
+      request, eventId: event.id, signal,
+      identity: { memberId: member_id, waJid, email: emailOf(member_id, emailDomain) },
+      held: await store.load(claim_id) ?? await store.save(null, begun(claim_id, member_id)),
+    }
+    if (work.held.progress.state === 'building') await say(work, 'queued')
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      if (signal.aborted) throw stopping()
+      const next = nextStep(work.held.progress)
+      if (next === 'nothing') return
+      if (next === 'say_ready') return await sayReady(work)
+      if (next === 'say_failed') return await sayFailed(work)
+      const finished = seconds.startTimer({ step: next })
+      try {
+        await steps[next](work)
+        finished({ result: 'done' })
+      } catch (error) {
+        finished({ result: codeOf(error) })
+        await judge(work, error, count)
+      }
+    }
+    throw transient('ROUNDS_EXHAUSTED', 'a claim does not come to an end')
+  }
+
+  /** What the trouble of a step means for the claim: it waits (the fault goes on to the consumer), or it fails. */
+  async function judge (work: Work, error: unknown, count: number): Promise<void> {
+    const { progress } = work.held
+    if (progress.state !== 'building') throw error
+    const step = stepOf(nextStep(progress))
+    const fails = async (code: FailureCode): Promise<void> => {
+      log.warn({ claimId: progress.claim_id, code, step, err: error }, 'claim fails')
+      await save(work, failing(progress, code, step))
+    }
+    if (!(error instanceof Fault)) {
+      if (count < BUG_TRIES_MAX) throw error
+      return await fails('INTERNAL')
+    }
+    if (error.kind === 'permanent') {
+      if (!isFailureCode(error.code)) throw error
+      return await fails(error.code)
+    }
+    const deadlineMs = deadlinesMs[error.code]
+    if (deadlineMs === undefined || !isFailureCode(error.code)) throw error
+    const waiting = troubled(progress, error.code, now(), deadlineMs)
+    if (waiting === null) return await fails(error.code)
+    await save(work, waiting)
+    throw error
+  }
+
+  async function save (work: Work, progress: Progress): Promise<void> {
+    work.held = await store.save(work.held, progress)
+  }
+
+  /** The member's account, with the password that is written down sealed. Only then is its number written down. */
+  async function account (work: Work): Promise<void> {
+    const { request, identity, signal } = work
+    await say(work, 'account')
+    const password = newPassword()
+    await save(work, { ...work.held.progress, sealed_password: await seal(password), is_password_sure: false })
+    const known = work.held.progress.user
+    const { user, isPasswordSet } = known
+      ? { user: await panel.user(known.id, 'create', signal), isPasswordSet: false }
+      : await panel.ensureUser(identity, request.username, password, signal)
+    if (!user) {
+      const { user: _, ...rest } = work.held.progress
+      return await save(work, rest)
+    }
+    if (!isOurs(user, identity) || !validatorOf(Username).Check(user.username)) throw permanent('IDENTITY_CONFLICT', 'the account that holds the place of the member is not theirs')
+    if (!isPasswordSet) await panel.setPassword(user, password, 'create', signal, identity)
+    try {
+      await save(work, { ...untroubled(work.held.progress), user: { id: user.id, username: user.username }, is_password_sure: true })
+    } catch (error) {
+      await store.doubtPassword(work.request.claim_id)
+      throw error
+    }
+  }
+
+  async function create (work: Work): Promise<void> {
+    if (work.held.progress.create_sent_at !== undefined) return await settleLostCreate(work)
+    const { request: { claim_id, template: name, template_version }, signal } = work
+    const template = await register.template(name, template_version)
+    const { nodes } = template.definition
+    await say(work, 'port')
+    for (let tries = 0; tries < PORT_TRIES_MAX; tries++) {
+      const picked = await inventory.pick(claim_id, nodes, signal)
+      if (picked.kind === 'none') {
+        if (picked.reason === 'full') throw permanent('NO_FREE_PORT', 'no port is free on the nodes of the template')
+        throw transient('NODE_DOWN', 'no node of the template works', { retryAfterMs: Math.max(1_000, inventory.outForMs(nodes)) })
+      }
+      if (await createOn(work, template, picked.port) === 'settled') return
+    }
+    throw transient('PORT_RACED', 'every port that was chosen was taken by somebody else', { retryAfterMs: 2_000 })
+  }
+
+  /** `next`: another port is to be tried. */
+  async function createOn (work: Work, template: Template, picked: { readonly id: number, readonly node: number, readonly ip: string, readonly alias: string | null, readonly port: number }): Promise<'settled' | 'next'> {
+    const { request: { claim_id }, signal } = work
+    const { user } = work.held.progress
+    if (!user) return 'settled'
+    const port = { id: picked.id, node: picked.node, host: inventory.hostOf(picked, picked.node), port: picked.port }
+    const unsent = withoutServer(work.held.progress)
+    const trouble = work.held.progress.trouble === undefined ? {} : { trouble: work.held.progress.trouble }
+    const sentAt = { at: 0 }
+    await say(work, 'create')
+    let made
+    try {
+      made = await panel.createServer({
+        claimId: claim_id, name: `${template.name}-${claim_id.slice(0, 8)}`, userId: user.id, template: template.definition,
+        environment: environmentOf(template.definition, picked.port), allocationId: picked.id,
+      }, async () => {
+        // Many wait for their turn; meanwhile the first may have found the node down.
+        if (inventory.isOut(picked.node)) throw new NodeOut()
+        sentAt.at = now()
+        await save(work, { ...unsent, ...trouble, port, create_sent_at: sentAt.at })
+      }, signal)
+    } catch (error) {
+      // Not carried out, so there is nothing to wait for.
+      if (sentAt.at !== 0 && !isElsewhere(error)) await save(work, { ...unsent, ...trouble })
+      await inventory.release(picked.id, claim_id)
+      if (error instanceof NodeOut) return 'next'
+      throw error
+    }
+    const again = async (): Promise<'next'> => {
+      await save(work, { ...unsent, ...trouble })
+      return 'next'
+    }
+    switch (made.outcome) {
+      case 'created':
+        inventory.worked(picked.node)
+        if (made.server) await adopt(work, template, made.server, sentAt.at)
+        return 'settled'
+      case 'lost':
+        return 'settled'
+      case 'port_taken':
+        inventory.mark(picked.id, picked.node)
+        return await again()
+      case 'exists':
+      case 'raced':
+      case 'node_down': {
+        if (made.outcome === 'node_down') inventory.failed(picked.node)
+        else inventory.mark(picked.id, picked.node)
+        const server = await panel.serverOfClaim(claim_id, 'create', signal)
+        if (server) {
+          await adopt(work, template, server, sentAt.at)
+          return 'settled'
+        }
+        // A create that Wings kept hanging may have left a container that holds the port: it stays reserved for a quarter of an hour.
+        if (made.outcome === 'node_down' && now() - sentAt.at < REFUSED_MS) await inventory.release(picked.id, claim_id)
+        return await again()
+      }
+      case 'user_gone': {
+        const { user: _, ...rest } = unsent
+        await inventory.release(picked.id, claim_id)
+        await save(work, { ...rest, is_password_sure: false })
+        return 'settled'
+      }
+      case 'invalid':
+        await inventory.release(picked.id, claim_id)
+        await again()
+        throw permanent('EGG_INVALID', `the panel refuses what the template ${template.name} asks for`, { cause: made.reason })
+      case 'other':
+        await again()
+        throw made.reason ?? transient('PANEL_DOWN', 'a create was not answered')
+    }
+  }
+
+  async function settleLostCreate (work: Work): Promise<void> {
+    const { request: { claim_id, template: name, template_version }, signal } = work
+    const { create_sent_at: sentAt = 0 } = work.held.progress
+    const found = await panel.serverOfClaim(claim_id, 'create', signal)
+    const verdict = afterLostCreate(found, sentAt, now(), lostCreateWaitMs)
+    if (verdict === 'adopt' && found) return await adopt(work, await register.template(name, template_version), found, sentAt)
+    if (verdict === 'create_again') return await save(work, withoutServer(work.held.progress))
+    if (typeof verdict === 'object') await sleep(Math.max(50, verdict.waitMs), signal)
+  }
+
+  async function adopt (work: Work, template: Template, server: PanelServer, madeAt: number): Promise<void> {
+    const { progress } = work.held
+    const { allocation, id, uuid, identifier, userId, eggId, nodeId } = server
+    if (userId !== progress.user?.id || eggId !== template.definition.egg) throw permanent('IDENTITY_CONFLICT', 'the server of the claim belongs to somebody else or is of another kind')
+    if (!allocation) throw transient('PANEL_DOWN', 'the panel does not show the port of a server')
+    await save(work, {
+      ...withoutServer(progress),
+      port: { id: allocation.id, node: nodeId, host: inventory.hostOf(allocation, nodeId), port: allocation.port },
+      server: { id, uuid, identifier, made_at: madeAt || now() },
+    })
+  }
+
+  async function discard (work: Work): Promise<void> {
+    const { claim_id, server, user, port } = work.held.progress
+    await removal.server(claim_id, { serverId: server?.id, userId: user?.id }, work.signal)
+    if (port) await inventory.release(port.id, claim_id)
+    await save(work, afterDiscard(work.held.progress))
+  }
+
+  async function install (work: Work): Promise<void> {
+    const { server } = work.held.progress
+    if (!server) return
+    await say(work, 'install')
+    const { definition } = await register.template(work.request.template, work.request.template_version)
+    const outcome = await installs.wait(server.uuid, server.made_at + definition.installDeadlineS * 1_000, work.signal)
+    if (outcome !== 'missing') return await save(work, afterInstall(work.held.progress, outcome, now()))
+    if (await panel.server(server.id, 'poll', work.signal) === null) await save(work, afterInstall(work.held.progress, 'vanished', now()))
+  }
+
+  async function probe (work: Work): Promise<void> {
+    const { server, port, installed_at: installedAt = 0 } = work.held.progress
+    if (!server || !port) return
+    await say(work, 'probe')
+    const { definition } = await register.template(work.request.template, work.request.template_version)
+    const deadlineAt = installedAt + definition.healthcheck.deadlineS * 1_000
+    const isAnswering = await isUp({ host: port.host, port: healthPortOf(definition, port.port) }, deadlineAt, work.signal)
+    const outcome = isAnswering ? 'up' : await panel.server(server.id, 'poll', work.signal) ? 'late' : 'vanished'
+    await save(work, afterProbe(work.held.progress, outcome))
+  }
+
+  async function cleanup (work: Work): Promise<void> {
+    const { identity, signal } = work
+    const { progress } = work.held
+    const { claim_id, server, user, port, create_sent_at: sentAt, failure } = progress
+    const mayHaveServer = server !== undefined || sentAt !== undefined
+    if (mayHaveServer) {
+      // An unanswered create may still be under way, and would come after the removal.
+      if (sentAt !== undefined) await sleep(Math.max(0, sentAt + lostCreateWaitMs - now()), signal)
+      await removal.server(claim_id, { serverId: server?.id, userId: user?.id }, signal)
+      if (port) await inventory.release(port.id, claim_id)
+      await save(work, withoutServer(progress))
+    }
+    try {
+      // Before the first password there was no account to make.
+      if (progress.sealed_password !== undefined) await removal.user(identity, user?.id, signal)
+    } catch (error) {
+      // A claim that failed because the panel is away would otherwise never be told so. An account without a server harms nobody, and
+      // the member's next claim finds it by its ids.
+      if (!failure?.code.startsWith('PANEL_') || !codeOf(error).startsWith('PANEL_')) throw error
+      log.warn({ claimId: claim_id, code: codeOf(error) }, 'an account without a server stays on the panel')
+    }
+    await save(work, { ...withoutServer(work.held.progress), state: 'failed' })
+  }
+
+  const steps = { account, create, discard, install, probe, cleanup } as const
+
+  async function say ({ request: { claim_id, member_id }, eventId, held }: Work, step: Step): Promise<void> {
+    const { attempt } = held.progress
+    await bus.publish(serverProgressed, { key: `${claim_id}:${step}:${attempt}`, data: { claim_id, member_id, step, attempt }, correlation: claim_id, causation: eventId })
+  }
+
+  async function sayReady ({ request: { claim_id, member_id }, eventId, held: { progress } }: Work): Promise<void> {
+    const { user, server, port, sealed_password } = progress
+    if (!user || !server || !port || sealed_password === undefined) throw permanent('STORE_CORRUPT', 'a ready claim lacks its server')
+    await bus.publish(serverReady, {
+      key: claim_id, correlation: claim_id, causation: eventId,
+      data: {
+        claim_id, member_id, user_id: user.id, server_id: server.id, allocation_id: port.id, identifier: server.identifier,
+        address: { host: port.host, port: port.port }, username: user.username, sealed_password,
+      },
+    })
+    log.info({ claimId: claim_id, serverId: server.id, attempt: progress.attempt }, 'server is ready')
+  }
+
+  async function sayFailed ({ request: { claim_id, member_id }, eventId, held: { progress } }: Work): Promise<void> {
+    const { code, step } = progress.failure ?? { code: 'INTERNAL' as const, step: 'queued' as const }
+    await bus.publish(serverFailed, { key: claim_id, data: { claim_id, member_id, code, step }, correlation: claim_id, causation: eventId })
+    log.info({ claimId: claim_id, code, step }, 'claim failed, nothing of it is left on the panel')
+  }
+
+  return { build }
+}
+
+class NodeOut extends Error {}
+
+const isElsewhere = (error: unknown): boolean => error instanceof Fault && error.code === 'CLAIM_ELSEWHERE'
+const isFailureCode = (code: string): code is FailureCode => (FAILURE_CODES as readonly string[]).includes(code)
+
+async function sleep (ms: number, signal: AbortSignal): Promise<void> {
+  if (ms > 0) await delay(ms, undefined, { signal }).catch(() => {})
+  if (signal.aborted) throw stopping()
+}

@@ -1,0 +1,89 @@
+// Every claim that waits for its install is asked about in one call (100 to a page), so that waiting costs the same for one as for fifty.
+import { Gauge, type Registry } from 'prom-client'
+import { transient } from '../common/fault.ts'
+import { stopping } from './panel-budget.ts'
+
+/** `late`: still installing after the deadline, as the panel said then. `missing`: the panel listed the others and not this one. */
+export type InstallOutcome = 'installed' | 'failed' | 'missing' | 'late'
+
+export interface Installs {
+  /** Transient Fault PANEL_DOWN and the like once the panel has been unreadable for `patienceMs`; STOPPING on abort. */
+  wait (uuid: string, deadlineAt: number, signal: AbortSignal): Promise<InstallOutcome>
+}
+
+export interface InstallsOptions {
+  /** Statuses of those that exist, of at most 100. */
+  readonly read: (uuids: readonly string[], signal: AbortSignal) => Promise<Map<string, string | null>>
+  readonly everyMs: number
+  readonly patienceMs: number
+  readonly now: () => number
+  readonly signal: AbortSignal
+  readonly registry: Registry
+}
+
+interface Waiter { readonly uuid: string, readonly deadlineAt: number, readonly settle: (outcome: InstallOutcome) => void, readonly refuse: (error: unknown) => void }
+
+const PAGE = 100
+
+export function createInstalls ({ read, everyMs, patienceMs, now, signal, registry }: InstallsOptions): Installs {
+  const waiters = new Set<Waiter>()
+  let timer: NodeJS.Timeout | undefined
+  let failingSince: number | null = null
+  const pending = new Gauge({ name: 'klaim_installs_pending', help: 'Claims waiting for their install', registers: [registry], collect () { this.set(waiters.size) } })
+  pending.set(0)
+
+  function pollLater (): void {
+    if (waiters.size > 0 && !signal.aborted) timer ??= setTimeout(() => void poll(), everyMs)
+  }
+
+  async function poll (): Promise<void> {
+    // Who comes while the call is under way is not in its question.
+    const asked = [...waiters]
+    try {
+      const uuids = [...new Set(asked.map(({ uuid }) => uuid))]
+      for (let first = 0; first < uuids.length; first += PAGE) {
+        const page = new Set(uuids.slice(first, first + PAGE))
+        const statuses = await read([...page], signal)
+        failingSince = null
+        for (const waiter of asked) if (page.has(waiter.uuid)) judge(waiter, statuses)
+      }
+    } catch (error) {
+      failingSince ??= now()
+      if (now() - failingSince >= patienceMs) {
+        failingSince = null
+        for (const waiter of asked) waiter.refuse(error instanceof Error ? error : transient('PANEL_DOWN', 'the installs cannot be read'))
+      }
+    } finally {
+      timer = undefined
+      pollLater()
+    }
+  }
+
+  function judge ({ uuid, deadlineAt, settle }: Waiter, statuses: Map<string, string | null>): void {
+    const status = statuses.get(uuid)
+    if (status === undefined) settle('missing')
+    else if (status === null) settle('installed')
+    else if (status === 'install_failed' || status === 'reinstall_failed') settle('failed')
+    // Decided only on what the panel says now: a panel that could not be asked must not make an install late.
+    else if (now() >= deadlineAt) settle('late')
+  }
+
+  return {
+    wait: async (uuid, deadlineAt, own) => await new Promise<InstallOutcome>((resolve, reject) => {
+      const leave = (): void => {
+        waiters.delete(waiter)
+        own.removeEventListener('abort', stopped)
+        if (waiters.size === 0) {
+          clearTimeout(timer)
+          timer = undefined
+        }
+      }
+      const stopped = (): void => { leave(); reject(stopping()) }
+      const waiter: Waiter = { uuid, deadlineAt, settle: (outcome) => { leave(); resolve(outcome) }, refuse: (error) => { leave(); reject(error as Error) } }
+      if (own.aborted) return reject(stopping())
+      own.addEventListener('abort', stopped, { once: true })
+      waiters.add(waiter)
+      pollLater()
+    }),
+  }
+}

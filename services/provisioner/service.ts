@@ -1,0 +1,126 @@
+// The provisioner put together: what it hears, what it answers, how it ends.
+import { claimRequested, deletionStarted } from '../../contracts/events/claims.ts'
+import { listClaims, resetPassword } from '../../contracts/requests.ts'
+import { allocationsBucket, provisionerClaims, provisioningBucket, templatesBucket } from '../../contracts/streams.ts'
+import { answering, type Bus } from '../common/bus.ts'
+import { on } from '../common/consume.ts'
+import { codeOf, permanent } from '../common/fault.ts'
+import type { Runtime } from '../common/run.ts'
+import { createSealer } from '../common/seal.ts'
+import type { Templates } from '../common/templates.ts'
+import { createBuilder } from './builder.ts'
+import type { Config } from './config.ts'
+import { createDeleter } from './deleter.ts'
+import { createHealthCheck } from './health-check.ts'
+import { createInstalls } from './installs.ts'
+import { createInventory } from './inventory.ts'
+import { createPanelBudget } from './panel-budget.ts'
+import { createPanelClient } from './panel-client.ts'
+import { createPasswordReset } from './password-reset.ts'
+import { randomPassword } from './password.ts'
+import { createProgressStore } from './progress-store.ts'
+import { createPterodactyl } from './pterodactyl.ts'
+import { createRemoval } from './removal.ts'
+import { createTemplateRegister } from './template-register.ts'
+
+export interface Service {
+  /** One word for the health page, `ok` where the service can do its work. */
+  readonly checks: { readonly panel: () => string, readonly templates: () => string }
+  /** Ends waits at once and calls under way after a moment; messages in hand are handed back. */
+  stop (): Promise<void>
+}
+
+/** Calls under way when the service stops get this long, so that few answers are lost. */
+const STOP_CALLS_MS = 5_000
+const VANISHED_CHECK_EVERY_MS = 60_000
+const LIVING = ['creating', 'active', 'deleting'] as const
+
+/** Permanent Faults TEMPLATE_CHANGED, TEMPLATE_VERSION_BACK, TEMPLATE_IN_USE where the templates would break living claims. */
+export async function createService (config: Readonly<Config>, { log, metrics, now: date }: Runtime, bus: Bus, templates: Templates): Promise<Service> {
+  const now = (): number => date().getTime()
+  const waits = new AbortController()
+  const calls = new AbortController()
+  const registry = metrics.registry
+  const seal = await createSealer(config.LOGIN_PUBLIC_KEY)
+  const [provisioning, allocations, registered] = await Promise.all([bus.bucket(provisioningBucket), bus.bucket(allocationsBucket), bus.bucket(templatesBucket)])
+
+  const register = createTemplateRegister(registered)
+  await register.register(templates)
+  let templatesState = await vanishedState()
+  if (templatesState === 'in use') throw permanent('TEMPLATE_IN_USE', 'a template that claims still use is not in the file any more')
+
+  const budget = createPanelBudget({ concurrency: { server: config.CREATE_CONCURRENCY, other: config.PANEL_CONCURRENCY }, windowMs: config.RATE_WINDOW_MS, patienceMs: config.PANEL_PATIENCE_MS, now })
+  const client = createPanelClient({
+    url: config.PANEL_URL, key: config.PANEL_KEY, budget, readTimeoutMs: config.PANEL_READ_TIMEOUT_MS, writeTimeoutMs: config.PANEL_WRITE_TIMEOUT_MS, registry,
+    stopCalls: calls.signal,
+  })
+  const panel = createPterodactyl(client)
+  const store = createProgressStore(provisioning)
+  const inventory = createInventory({ read: panel.node, reservations: allocations, freshMs: config.INVENTORY_FRESH_MS, breakMs: config.NODE_BREAK_MS, now, random: Math.random, log })
+  const installs = createInstalls({ read: panel.statuses, everyMs: config.INSTALL_POLL_EVERY_MS, patienceMs: config.PANEL_PATIENCE_MS, now, signal: waits.signal, registry })
+  const removal = createRemoval(panel)
+  const builder = createBuilder({
+    bus, panel, store, inventory, installs, removal, register, seal, newPassword: randomPassword, emailDomain: config.CLAIM_EMAIL_DOMAIN, now, log, registry,
+    isUp: createHealthCheck({ everyMs: config.PROBE_EVERY_MS, timeoutMs: config.PROBE_TIMEOUT_MS, now }),
+    lostCreateWaitMs: config.LOST_CREATE_WAIT_MS,
+    deadlinesMs: {
+      PANEL_DOWN: config.PANEL_DEADLINE_MS, PANEL_KEY_REFUSED: config.PANEL_DEADLINE_MS, PANEL_RATE_LIMITED: config.PANEL_DEADLINE_MS,
+      NODE_DOWN: config.NODE_DEADLINE_MS, TEMPLATE_UNKNOWN: config.TEMPLATE_DEADLINE_MS,
+    },
+  })
+  const deleter = createDeleter({ bus, removal, store, inventory, emailDomain: config.CLAIM_EMAIL_DOMAIN, log })
+  const resetting = createPasswordReset({ panel, store, bucket: provisioning, seal, newPassword: randomPassword, emailDomain: config.CLAIM_EMAIL_DOMAIN, everyMs: config.PASSWORD_RESET_EVERY_MS, now, signal: waits.signal, log })
+
+  /**
+   * May the file do without a template that was once offered? claim-store knows. Where it does not answer, work goes on and the question is
+   * asked again: claims are built from the registered versions, so nothing breaks meanwhile, while a provisioner that refused to start would
+   * hold up every claim, and the two services are often started together.
+   */
+  async function vanishedState (): Promise<'ok' | 'in use' | 'unknown'> {
+    try {
+      const vanished = await register.vanished(templates)
+      if (vanished.length === 0) return 'ok'
+      for (const status of LIVING) {
+        for (let after: string | undefined; ;) {
+          const { claims, next } = await bus.request(listClaims, { status, limit: 200, ...(after === undefined ? {} : { after }) })
+          const used = claims.find(({ template }) => template !== undefined && vanished.includes(template))
+          if (used) {
+            log.error({ template: used.template, code: 'TEMPLATE_IN_USE' }, 'a template that claims still use is not in the file any more')
+            return 'in use'
+          }
+          if (next === undefined) break
+          after = next
+        }
+      }
+      return 'ok'
+    } catch (error) {
+      log.warn({ code: codeOf(error) }, 'whether templates that are gone are still in use is asked again')
+      return 'unknown'
+    }
+  }
+
+  const checking = setInterval(() => {
+    if (templatesState === 'unknown') void vanishedState().then((state) => { templatesState = state })
+  }, VANISHED_CHECK_EVERY_MS)
+
+  await bus.respond([answering(resetPassword, resetting)])
+  const subscription = bus.consume(provisionerClaims, [
+    on(claimRequested, async (event, { count }) => { await builder.build(event, count, waits.signal) }),
+    on(deletionStarted, async (event, { count }) => { await deleter.remove(event, count, waits.signal) }),
+  ])
+
+  return {
+    checks: {
+      panel: () => budget.awayBecause() ?? 'ok',
+      templates: () => templatesState === 'in use' ? 'TEMPLATE_IN_USE' : 'ok',
+    },
+    stop: async () => {
+      clearInterval(checking)
+      waits.abort()
+      const late = setTimeout(() => { calls.abort() }, STOP_CALLS_MS)
+      await subscription.stop()
+      clearTimeout(late)
+      await panel.close()
+    },
+  }
+}

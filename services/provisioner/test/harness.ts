@@ -1,0 +1,140 @@
+// A provisioner against a real nats-server and the panel's double, with claim-store's part played by the test.
+import type { Test } from 'tap'
+import { randomUUID } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { exportJWK, generateKeyPair } from 'jose'
+import { startNats, type Nats } from '../../../deploy/staging/nats/nats-server.ts'
+import { defaultNodes, startPanel, type Panel, type PanelOptions } from '../../../deploy/staging/panel/panel.ts'
+import { claimRequested, deletionStarted } from '../../../contracts/events/claims.ts'
+import { serverDeleted, serverFailed, serverProgressed, serverReady } from '../../../contracts/events/servers.ts'
+import { createBus, type Bus } from '../../common/bus.ts'
+import type { EventData } from '../../common/consume.ts'
+import { loadConfig } from '../../common/config.ts'
+import { decodeEvent, type Event } from '../../common/envelope.ts'
+import { createLog, type Log } from '../../common/log.ts'
+import { memberIdOf } from '../../common/member-id.ts'
+import { createMetrics, type Metrics } from '../../common/metrics.ts'
+import { createOpener } from '../../common/seal.ts'
+import { loadTemplates, type TemplateDefinition } from '../../common/templates.ts'
+import { Config } from '../config.ts'
+import { start } from '../main.ts'
+
+export const DOMAIN = 'members.example.invalid'
+export const templatesFile = join(import.meta.dirname, '../../../config/templates.json')
+export const shippedTemplates = (): Record<string, TemplateDefinition> => Object.fromEntries([...loadTemplates(templatesFile)].map(([name, { definition }]) => [name, structuredClone(definition) as TemplateDefinition]))
+
+const { privateKey, publicKey } = await generateKeyPair('ECDH-ES', { crv: 'P-256', extractable: true })
+const publicJwk = JSON.stringify({ ...await exportJWK(publicKey), kid: 'test' })
+export const open = await createOpener(JSON.stringify({ keys: [{ ...await exportJWK(privateKey), kid: 'test' }] }))
+
+export type ServerEvent = Event & { readonly name: 'progressed' | 'ready' | 'failed' | 'deleted' }
+export type Request = EventData<typeof claimRequested>
+
+export interface World {
+  readonly nats: Nats
+  readonly panel: Panel
+  readonly claimStore: Bus
+  readonly templates: Record<string, TemplateDefinition>
+  /** Every log line of every provisioner. */
+  readonly lines: string[]
+  provisioner (config?: Partial<Config>): Promise<Provisioner>
+  request (change?: Partial<Request>): Promise<Request>
+  remove (request: Request, ids: { user_id: number, server_id: number }): Promise<string>
+  /** The event that ends the claim's making or its deletion. */
+  ended (claimId: string, names?: ReadonlyArray<ServerEvent['name']>): Promise<ServerEvent>
+  said (claimId: string): ServerEvent[]
+  bucket (name: string, key: string): Promise<string | undefined>
+  saveTemplates (): string
+}
+export interface Provisioner { stop (): Promise<void>, readonly metrics: Metrics, readonly checks: Record<string, () => string | Promise<string>> }
+
+let members = 0
+
+export async function world (t: Test, options: { panel?: PanelOptions, templates?: Record<string, TemplateDefinition> } = {}): Promise<World> {
+  const nats = await startNats()
+  t.teardown(() => nats.close())
+  const panel = await startPanel({ wings: { installDelayMs: 50 }, ...options.panel })
+  t.teardown(() => panel.close())
+  const lines: string[] = []
+  const log: Log = createLog('test', 'debug', (line) => lines.push(line))
+  const claimStore = await createBus({ servers: nats.url, service: 'claim-store', log, metrics: createMetrics('test'), now: () => new Date() })
+  t.teardown(() => claimStore.close())
+  const events: ServerEvent[] = []
+  const waiting = new Set<() => void>()
+  const consumer = await claimStore.raw.js.consumers.get('SERVERS')
+  const messages = await consumer.consume()
+  t.teardown(() => { messages.stop() })
+  void (async () => {
+    for await (const message of messages) {
+      const decoded = decodeEvent([serverProgressed, serverReady, serverFailed, serverDeleted], message)
+      if (!decoded) continue
+      events.push({ ...decoded.event, name: message.subject.split('.')[2] as ServerEvent['name'] })
+      for (const check of waiting) check()
+    }
+  })()
+  const templates = options.templates ?? shippedTemplates()
+  const file = join(t.testdir({}), 'templates.json')
+  const saveTemplates = (): string => {
+    writeFileSync(file, JSON.stringify({ templates }))
+    return file
+  }
+  saveTemplates()
+
+  const said = (claimId: string): ServerEvent[] => events.filter(({ data }) => (data as { claim_id: string }).claim_id === claimId)
+  return {
+    nats, panel, claimStore, templates, lines, said, saveTemplates,
+    provisioner: async (changes = {}) => {
+      const config = loadConfig(Config, Object.fromEntries(Object.entries({
+        NATS_URL: nats.url, PANEL_URL: panel.url, PANEL_KEY: panel.applicationKey, CLAIM_EMAIL_DOMAIN: DOMAIN, LOGIN_PUBLIC_KEY: publicJwk, TEMPLATES_FILE: file,
+        INSTALL_POLL_EVERY_MS: 60, PROBE_EVERY_MS: 50, PROBE_TIMEOUT_MS: 500, LOST_CREATE_WAIT_MS: 400, PANEL_PATIENCE_MS: 500, ...changes,
+      }).map(([name, value]) => [name, String(value)])))
+      const metrics = createMetrics('provisioner')
+      const running = await start(config, { log, metrics, now: () => new Date() })
+      let stopped: Promise<void> | undefined
+      const stop = async (): Promise<void> => { await (stopped ??= running.stop()) }
+      t.teardown(stop)
+      return { stop, metrics, checks: running.checks }
+    },
+    request: async (change = {}) => {
+      const number = ++members
+      const wa_jid = change.wa_jid ?? `62812${String(number).padStart(8, '0')}@s.whatsapp.net`
+      const data: Request = {
+        claim_id: randomUUID(), member_id: memberIdOf('test key', wa_jid), wa_jid, language: 'id',
+        username: `member${number}`, template: 'nodejs', template_version: templates['nodejs']?.version ?? 1, ...change,
+      }
+      await claimStore.publish(claimRequested, { key: `${data.claim_id}:${randomUUID()}`, data, correlation: data.claim_id })
+      return data
+    },
+    remove: async ({ claim_id, member_id, wa_jid, language }, ids) => {
+      const delete_job_id = `${claim_id}-d1`
+      await claimStore.publish(deletionStarted, { key: `${delete_job_id}:${randomUUID()}`, data: { claim_id, member_id, wa_jid, language, delete_job_id, ...ids }, correlation: claim_id })
+      return delete_job_id
+    },
+    ended: async (claimId, names = ['ready', 'failed']) => await new Promise((resolve) => {
+      const check = (): void => {
+        const found = said(claimId).find(({ name }) => names.includes(name))
+        if (!found) return
+        waiting.delete(check)
+        resolve(found)
+      }
+      waiting.add(check)
+      check()
+    }),
+    bucket: async (name, key) => {
+      const message = await claimStore.raw.jsm.direct.getMessage(`KV_${name}`, { last_by_subj: `$KV.${name}.${key}` })
+      return message?.string()
+    },
+  }
+}
+
+export { defaultNodes }
+export type ReadyData = EventData<typeof serverReady>
+export const ready = (event: ServerEvent): ReadyData => {
+  if (event.name !== 'ready') throw new Error(`the claim ended otherwise: ${JSON.stringify(event.data)}`)
+  return event.data as ReadyData
+}
+export const failure = (event: ServerEvent): string => event.name === 'failed' ? `${(event.data as EventData<typeof serverFailed>).code}@${(event.data as EventData<typeof serverFailed>).step}` : event.name
+/** Routes the panel was called on, with how often. */
+export const callsOf = (panel: Panel): Record<string, number> => Object.fromEntries(Object.entries(panel.state().requests).map(([route, { total }]) => [route, total]))
+export const accountsOf = (panel: Panel) => panel.state().users.filter(({ username }) => !['admin', 'second-admin', 'plain-user'].includes(username))
