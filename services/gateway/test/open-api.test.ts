@@ -15,7 +15,7 @@ t.test('the API describes itself', async (t) => {
 
 t.test('what is described is there, and what is there is described', async (t) => {
   const app = await world.app(t)
-  for (const [path, methods] of Object.entries(paths)) {
+  for (const path of Object.keys(paths)) {
     // The router tells what it takes when it is asked for what it does not take.
     const { headers } = await app.inject({ method: 'PATCH', url: path.replace('{id}', '0b2f3c64-8c0e-4d36-9d6c-0d6f0a3b1c11') })
     const taken = String(headers['allow']).split(', ').filter((method) => method !== 'HEAD').map((method) => `${method} ${path}`)
