@@ -56,10 +56,10 @@ type Addressee = Pick<Notice, 'claim_id' | 'member_id' | 'wa_jid' | 'language'>
 
 const WARNINGS = { left: 'notices.leave_warning', outage: 'notices.leave_warning_outage', operator: 'notices.leave_warning_operator' } as const
 
-/** A name that somebody else holds gets `-` and four characters of the member's pseudonym, which nobody picks by chance. */
+/** A name that somebody else holds gets `-` and the beginning of the member's pseudonym, at least four characters, which nobody picks by chance. */
 function isRenamed ({ username, member_id }: { username: string, member_id: string }): boolean {
-  const suffix = /-([a-z2-7]{4})$/.exec(username)?.[1]
-  return suffix !== undefined && member_id.includes(suffix)
+  const suffix = /-([a-z2-7]{4,20})$/.exec(username)?.[1]
+  return suffix !== undefined && member_id.startsWith(suffix)
 }
 
 /** IPv6 addresses stand in brackets before a port (RFC 3986). */

@@ -52,6 +52,8 @@ for (const language of LANGUAGES) {
     t.equal(login.message_id, `login-${claim_id}`)
     t.notMatch(login.parts[0], /\(/)
     t.match(renamed?.parts[0], /member1-abcd\n\(/, 'says where the user name is not the chosen one')
+    t.match(wording.activated({ ...to, ...server, username: 'member1-abcdefgh' }).parts[0], /\n\(/, 'however long its ending')
+    t.notMatch(wording.activated({ ...to, ...server, username: 'member1-team' }).parts[0], /\n\(/, 'but not where a chosen name looks like it')
     t.match(wording.activated({ ...to, ...server, address: { host: '2001:db8::1', port: 1 } }).parts[0], /\[2001:db8::1\]:1\n/)
   })
 
