@@ -11,7 +11,7 @@ import type { Log } from '../common/log.ts'
 
 export interface Term {
   /** False from the moment somebody else could become the holder, with a margin; asked before anything is sent or stored. */
-  isHeld (): boolean
+  isHeld: () => boolean
   /** Fires when the lease is lost, before it can be taken by another; never after `release`. */
   readonly lost: AbortSignal
   /** Gives the lease away, so that a standby need not wait for it. */

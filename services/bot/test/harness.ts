@@ -27,7 +27,7 @@ export const seal = await createSealer(JSON.stringify({ ...await exportJWK(publi
 
 export const sessionKey = '0123456789abcdef0123456789abcdef'
 export const memberIdKey = 'a member id key for tests'
-const secret = 'an internal secret for tests'
+export const internalSecret = 'an internal secret for tests'
 export const jidOf = (number: string): string => `${number}@s.whatsapp.net`
 export const memberOf = (number: string): string => memberIdOf(memberIdKey, jidOf(number))
 export const member = (n: number): string => `62812${String(n).padStart(8, '0')}`
@@ -38,24 +38,28 @@ export interface World {
   readonly whatsapp: WhatsApp
   /** Every log line of every bot in this world. */
   readonly lines: string[]
-  bus (service: ServiceName): Promise<Bus>
-  bot (settings?: Record<string, string>): Promise<TestBot>
+  bus: (service: ServiceName) => Promise<Bus>
+  bot: (settings?: Record<string, string>) => Promise<TestBot>
   /** The session that the bots of this world use, linked to the double. */
-  link (): Promise<void>
+  link: () => Promise<void>
   /** Events of one kind, oldest first. */
-  events<Schema extends TObject> (definition: EventDefinition<Schema>): Promise<Array<{ id: string, data: Static<Schema> }>>
+  events: <Schema extends TObject>(definition: EventDefinition<Schema>) => Promise<Array<{ id: string, data: Static<Schema> }>>
   /** Waits until `count` events of a kind are stored. */
-  told<Schema extends TObject> (definition: EventDefinition<Schema>, count: number): Promise<Array<{ id: string, data: Static<Schema> }>>
+  told: <Schema extends TObject>(definition: EventDefinition<Schema>, count: number) => Promise<Array<{ id: string, data: Static<Schema> }>>
+  /** Asks again and again, for what gives no event. */
+  until: <Result>(what: string, look: () => Promise<Result | undefined> | Result | undefined) => Promise<Result>
+  /** The configuration of a bot of this world, as a process gets it. */
+  readonly env: Record<string, string>
   /** Waits for a log line. */
-  logged (sentence: string, count?: number): Promise<void>
+  logged: (sentence: string, count?: number) => Promise<void>
 }
 
 export interface TestBot {
   readonly url: string
-  check (number: string, live?: boolean): Promise<CheckMemberAnswer>
-  ready (): Promise<Record<string, string>>
-  metric (name: string): Promise<number>
-  stop (): Promise<void>
+  check: (number: string, live?: boolean) => Promise<CheckMemberAnswer>
+  ready: () => Promise<Record<string, string>>
+  metric: (name: string) => Promise<number>
+  stop: () => Promise<void>
 }
 
 const fast = {
@@ -109,8 +113,12 @@ export async function world (t: Test, options: Options & { linked?: boolean } = 
     throw new Error(`not within ${waitMsMax} ms: ${what}`)
   }
 
+  const env = {
+    NATS_URL: nats.url, GROUP_ID: whatsapp.group, WHATSAPP_URL: whatsapp.url, INTERNAL_SECRET: internalSecret, MEMBER_ID_KEY: memberIdKey, LOGIN_PRIVATE_KEYS: loginPrivateKeys, SESSION_KEY: sessionKey,
+    MESSAGES_DIR: new URL('../../../config/messages', import.meta.url).pathname, ...fast,
+  }
   const made: World = {
-    nats, whatsapp, lines, bus, events,
+    env, until, nats, whatsapp, lines, bus, events,
     told: async (definition, count) => await until(`${count} of ${definition.type}`, async () => {
       const found = await events(definition)
       return found.length >= count ? found : undefined
@@ -133,10 +141,7 @@ export async function world (t: Test, options: Options & { linked?: boolean } = 
       await session.saveCreds()
     },
     bot: async (settings = {}) => {
-      const config = loadConfig(BotConfig, {
-        NATS_URL: nats.url, GROUP_ID: whatsapp.group, WHATSAPP_URL: whatsapp.url, INTERNAL_SECRET: secret, MEMBER_ID_KEY: memberIdKey, LOGIN_PRIVATE_KEYS: loginPrivateKeys, SESSION_KEY: sessionKey,
-        MESSAGES_DIR: new URL('../../../config/messages', import.meta.url).pathname, ...fast, ...settings,
-      })
+      const config = loadConfig(BotConfig, { ...env, ...settings })
       const metrics = createMetrics('bot')
       const from = lines.length
       const running = await startBot(config, { log: createLog('bot', 'trace', write), metrics, now: () => new Date() })
@@ -149,7 +154,7 @@ export async function world (t: Test, options: Options & { linked?: boolean } = 
         url, stop,
         check: async (number, live = false) => {
           const response = await fetch(new URL(CHECK_MEMBER_PATH, url), {
-            method: 'POST', headers: { 'content-type': 'application/json', [INTERNAL_SECRET_HEADER]: secret }, body: JSON.stringify({ wa_jid: jidOf(number), live }),
+            method: 'POST', headers: { 'content-type': 'application/json', [INTERNAL_SECRET_HEADER]: internalSecret }, body: JSON.stringify({ wa_jid: jidOf(number), live }),
           })
           return await response.json() as CheckMemberAnswer
         },
@@ -165,4 +170,3 @@ export async function world (t: Test, options: Options & { linked?: boolean } = 
   return made
 }
 
-export { secret as internalSecret }
