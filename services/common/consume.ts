@@ -48,7 +48,11 @@ export function consume (options: { js: JetStreamClient, definition: ConsumerDef
       try {
         const source: Consumer = await js.consumers.get(stream, consumer)
         messages = await source.consume({ max_messages: Math.min(definition.maxAckPending, 200) })
-        if (stopping) await messages.close()
+        // Closed before anyone reads from it, its iterator would never end (client 3.4.0).
+        if (stopping) {
+          void messages.close()
+          break
+        }
         for await (const message of messages) {
           const work = treat(message).finally(() => inHand.delete(work))
           inHand.add(work)
