@@ -36,11 +36,12 @@ ${error(field)}
     main: html`
 <h1>${say('form_title')}</h1>
 <p>${say('form_intro')}</p>
-${inviteUrl !== undefined && html`<p>${say('not_member_yet')} <a href="${inviteUrl}" rel="noopener">${say('join_group')}</a></p>`}
+${inviteUrl !== undefined && refused?.refusal.code !== 'NOT_MEMBER' && html`<p>${say('not_member_yet')} <a href="${inviteUrl}" rel="noopener">${say('join_group')}</a></p>`}
 ${refused && html`
 <section class="summary" role="alert" aria-labelledby="summary-title" tabindex="-1" autofocus>
 <h2 id="summary-title">${say('error_title')}</h2>
 <p>${wrong === undefined ? refused.words : html`<a href="#${wrong === 'template' ? `template-${offers[0]?.name ?? ''}` : wrong}">${refused.words}</a>`}</p>
+${refused.refusal.code === 'NOT_MEMBER' && inviteUrl !== undefined && html`<p><a href="${inviteUrl}" rel="noopener">${say('join_group')}</a></p>`}
 ${refused.refusal.details.claimId !== undefined && html`<p><a href="${inLanguage(`/claim/${refused.refusal.details.claimId}`, chosenLanguage)}">${say('see_claim')}</a></p>`}
 </section>`}
 <form method="post" action="${inLanguage('/', chosenLanguage)}">
@@ -64,6 +65,5 @@ const FIELDS = ['wa_number_e164', 'username', 'template']
 
 /** Which input the visitor should look at. */
 function fieldOf (refusal: Refusal | undefined): string | undefined {
-  if (refusal?.code === 'NOT_MEMBER') return 'wa_number_e164'
   return FIELDS.find((field) => field === refusal?.details.field)
 }

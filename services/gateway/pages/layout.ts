@@ -29,7 +29,7 @@ ${refreshS !== undefined && html`<meta http-equiv="refresh" content="${refreshS}
 <link rel="stylesheet" href="/style.css">
 </head>
 <body>
-<header><a href="/" class="name">${name}</a>${path !== undefined && html`<a href="${path}?lang=${other}" lang="${other}" hreflang="${other}">${messages.say(language, 'page.other_language')}</a>`}</header>
+<header><a href="/?lang=${language}" class="name">${name}</a>${path !== undefined && html`<a href="${path}?lang=${other}" lang="${other}" hreflang="${other}">${messages.say(language, 'page.other_language')}</a>`}</header>
 <main>
 ${main}
 </main>

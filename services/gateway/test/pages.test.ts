@@ -65,7 +65,7 @@ t.test('what stands in the way is told on the form', async (t) => {
   const app = await world.app(t, { GROUP_INVITE_URL: 'https://chat.whatsapp.com/example' })
   bot.answer = () => ({ membership: 'absent' })
   const stranger = await submit(app)
-  t.match([stranger.statusCode, stranger.body], [403, /Gabung dulu lewat https:\/\/chat/])
+  t.match([stranger.statusCode, stranger.body], [403, /role="alert".*Gabung dulu lewat https:\/\/chat.*<a href="https:\/\/chat\.whatsapp\.com\/example"/s], 'with the way into the group')
   bot.answer = () => 503
   const offline = await submit(app)
   t.match([offline.statusCode, offline.headers['retry-after'], offline.body], [503, '30', /Bot WhatsApp sedang tidak tersambung/])
