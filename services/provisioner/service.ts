@@ -56,8 +56,8 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
   })
   const panel = createPterodactyl(client)
   const store = createProgressStore(provisioning)
-  const inventory = createInventory({ read: panel.node, reservations: allocations, freshMs: config.INVENTORY_FRESH_MS, breakMs: config.NODE_BREAK_MS, now, random: Math.random, log })
-  const installs = createInstalls({ read: panel.statuses, everyMs: config.INSTALL_POLL_EVERY_MS, patienceMs: config.PANEL_PATIENCE_MS, now, signal: waits.signal, registry })
+  const inventory = createInventory({ read: async (id, lane, signal) => await panel.node(id, lane, signal), reservations: allocations, freshMs: config.INVENTORY_FRESH_MS, breakMs: config.NODE_BREAK_MS, now, random: Math.random, log })
+  const installs = createInstalls({ read: async (uuids, signal) => await panel.statuses(uuids, signal), everyMs: config.INSTALL_POLL_EVERY_MS, patienceMs: config.PANEL_PATIENCE_MS, now, signal: waits.signal, registry })
   const removal = createRemoval(panel)
   const builder = createBuilder({
     bus, panel, store, inventory, installs, removal, register, seal, newPassword: randomPassword, emailDomain: config.CLAIM_EMAIL_DOMAIN, now, log, registry,

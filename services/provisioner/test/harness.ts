@@ -51,6 +51,14 @@ export interface Provisioner { stop (): Promise<void>, readonly metrics: Metrics
 
 let members = 0
 
+/** The environment of a provisioner whose waits are short. */
+export function configOf ({ nats, panel, saveTemplates }: Pick<World, 'nats' | 'panel' | 'saveTemplates'>, changes: Partial<Config> = {}): Record<string, string> {
+  return Object.fromEntries(Object.entries({
+    NATS_URL: nats.url, PANEL_URL: panel.url, PANEL_KEY: panel.applicationKey, CLAIM_EMAIL_DOMAIN: DOMAIN, LOGIN_PUBLIC_KEY: publicJwk, TEMPLATES_FILE: saveTemplates(),
+    INSTALL_POLL_EVERY_MS: 60, PROBE_EVERY_MS: 50, PROBE_TIMEOUT_MS: 500, LOST_CREATE_WAIT_MS: 400, PANEL_PATIENCE_MS: 500, ...changes,
+  }).map(([name, value]) => [name, String(value)]))
+}
+
 export async function world (t: Test, options: { panel?: PanelOptions, templates?: Record<string, TemplateDefinition> } = {}): Promise<World> {
   const nats = await startNats()
   t.teardown(() => nats.close())
@@ -85,10 +93,7 @@ export async function world (t: Test, options: { panel?: PanelOptions, templates
   return {
     nats, panel, claimStore, templates, lines, said, saveTemplates,
     provisioner: async (changes = {}) => {
-      const config = loadConfig(Config, Object.fromEntries(Object.entries({
-        NATS_URL: nats.url, PANEL_URL: panel.url, PANEL_KEY: panel.applicationKey, CLAIM_EMAIL_DOMAIN: DOMAIN, LOGIN_PUBLIC_KEY: publicJwk, TEMPLATES_FILE: file,
-        INSTALL_POLL_EVERY_MS: 60, PROBE_EVERY_MS: 50, PROBE_TIMEOUT_MS: 500, LOST_CREATE_WAIT_MS: 400, PANEL_PATIENCE_MS: 500, ...changes,
-      }).map(([name, value]) => [name, String(value)])))
+      const config = loadConfig(Config, configOf({ nats, panel, saveTemplates }, changes))
       const metrics = createMetrics('provisioner')
       const running = await start(config, { log, metrics, now: () => new Date() })
       let stopped: Promise<void> | undefined
@@ -138,3 +143,14 @@ export const failure = (event: ServerEvent): string => event.name === 'failed' ?
 /** Routes the panel was called on, with how often. */
 export const callsOf = (panel: Panel): Record<string, number> => Object.fromEntries(Object.entries(panel.state().requests).map(([route, { total }]) => [route, total]))
 export const accountsOf = (panel: Panel) => panel.state().users.filter(({ username }) => !['admin', 'second-admin', 'plain-user'].includes(username))
+
+/** A call of some other user of the panel. */
+export async function panelCall (panel: Panel, method: string, path: string, body?: object, key = panel.keys.otherAdmin): Promise<{ status: number, attributes: Record<string, unknown> }> {
+  const response = await fetch(`${panel.url}/api/application${path}`, {
+    method, headers: { authorization: `Bearer ${key}`, accept: 'application/json', 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  return { status: response.status, attributes: text === '' ? {} : (JSON.parse(text) as { attributes: Record<string, unknown> }).attributes }
+}
+
+export const account = (fields: object): object => ({ email: 'someone@elsewhere.example.invalid', username: 'someone', first_name: 'Some', last_name: 'One', ...fields })
