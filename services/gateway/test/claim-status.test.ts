@@ -72,6 +72,21 @@ t.test('the offers are told in the language of the caller', async (t) => {
   t.same(Object.keys(en[0] ?? {}), ['name', 'version', 'title', 'description'], 'without what the panel is told')
 })
 
+t.test('while NATS is away', async (t) => {
+  const app = await world.app(t)
+  store.claims.set(CLAIM_ID, claimView())
+  await world.nats.kill('SIGKILL')
+  const response = await app.inject({ url, headers: { 'accept-language': 'en' } })
+  t.match([response.statusCode, response.headers['retry-after'], response.json()], [503, '10', { error: { code: 'UNAVAILABLE', retry_after: 10 } }], 'a status says so')
+  t.equal((await app.inject('/readyz')).statusCode, 503)
+  t.match((await app.inject('/')).statusCode, 200, 'and the form is still there')
+  await world.nats.restart()
+  // The gateway reconnects by itself; each look waits for an answer as long as a visitor would.
+  const looks: number[] = []
+  while (looks.at(-1) !== 200 && looks.length < 5) looks.push((await app.inject({ url })).statusCode)
+  t.equal(looks.at(-1), 200, 'and all is well when it is back')
+})
+
 t.test('health', async (t) => {
   const app = await world.app(t)
   t.same([(await app.inject('/healthz')).statusCode, (await app.inject('/readyz')).statusCode], [200, 200])
