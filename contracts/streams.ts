@@ -51,7 +51,7 @@ export interface ConsumerDefinition {
   readonly events: readonly EventDefinition[]
   /** How many messages may be in work at once. 1 keeps the order, and lets one failing message hold back those behind it. */
   readonly maxAckPending: number
-  /** Without a sign of life for this long, a message is delivered again. Long work sends signs of life by itself. */
+  /** Without a sign of life for this long, a message is delivered again: so long a killed process holds up its work. Long work sends signs of life by itself. */
   readonly ackWaitMs: number
   /** After this many deliveries a message goes to DEAD_LETTERS. */
   readonly deliveriesMax: number
@@ -61,7 +61,7 @@ export interface ConsumerDefinition {
 
 const consumer = (name: string, service: ServiceName, events: readonly EventDefinition[], policy: Partial<ConsumerDefinition> = {}): ConsumerDefinition => ({
   name, service, events, stream: (events[0] as EventDefinition).stream,
-  maxAckPending: 64, ackWaitMs: 30 * SECOND, deliveriesMax: 12, delayMsFirst: 500, delayMsMax: 5 * MINUTE, ...policy,
+  maxAckPending: 64, ackWaitMs: 10 * SECOND, deliveriesMax: 12, delayMsFirst: 500, delayMsMax: 5 * MINUTE, ...policy,
 })
 
 export const claimStoreServers = consumer('claim-store-servers', 'claim-store', [serverReady, serverFailed, serverDeleted])
@@ -75,7 +75,7 @@ export const reaperDue = consumer('reaper-due', 'reaper', [deletionDue], { deliv
 export const reaperMembers = consumer('reaper-members', 'reaper', [memberLeft], { maxAckPending: 1 })
 export const notifierClaims = consumer('notifier-claims', 'notifier', [claimActivated, claimFailed, deletionScheduled, deletionCancelled, claimDeleted])
 /** One at a time: the pace of sending is the point, and parts of a message must keep their order. */
-export const botMessages = consumer('bot-messages', 'bot', [messageOutbound], { maxAckPending: 1, ackWaitMs: 60 * SECOND, deliveriesMax: 50 })
+export const botMessages = consumer('bot-messages', 'bot', [messageOutbound], { maxAckPending: 1, deliveriesMax: 50 })
 
 export const CONSUMERS: readonly ConsumerDefinition[] = [
   claimStoreServers, claimStoreMembers, claimStoreDeletions, provisionerClaims, reaperClaims, reaperDue, reaperMembers, notifierClaims, botMessages,

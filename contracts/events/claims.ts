@@ -20,6 +20,9 @@ export const ServerFacts = Type.Object({
   sealed_password: Sealed,
 })
 
+/** The message of MEMBERS behind a decision: where it stands in its stream, and when it happened. What is not newer is a late copy. */
+const movement = { moved_sequence: Type.Optional(Type.Integer({ minimum: 1 })), moved_at: Type.Optional(Timestamp) }
+
 function ofClaim<Fields extends Parameters<typeof Type.Object>[0]> (name: string, summary: string, fields: Fields) {
   const data = Type.Object({ ...claim, ...fields })
   return { version: 1, name: `claim.${name}`, authors: ['claim-store'] as const, stream: 'CLAIMS', summary, data }
@@ -53,12 +56,13 @@ export const deletionScheduled = defineEvent({
     left_at: Timestamp,
     /** `outage`: the first time had passed while we were away, so the member gets a fresh warning and a later time. */
     reason: Type.Union([Type.Literal('left'), Type.Literal('outage'), Type.Literal('operator')]),
+    ...movement,
   }),
   subject: 'claims.{member_id}.deletion_scheduled',
 })
 
 export const deletionCancelled = defineEvent({
-  ...ofClaim('deletion_cancelled', 'The server stays', { delete_job_id: DeleteJobId, reason: CancelReason }),
+  ...ofClaim('deletion_cancelled', 'The server stays', { delete_job_id: DeleteJobId, reason: CancelReason, ...movement }),
   subject: 'claims.{member_id}.deletion_cancelled',
 })
 

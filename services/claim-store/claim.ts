@@ -18,6 +18,9 @@ export type Server = Static<typeof ServerFacts>
 /** A leave that stands. `dueAt` and `leftAt` are epoch milliseconds. */
 export interface Departure { readonly deleteJobId: string, readonly dueAt: number, readonly leftAt: number }
 
+/** Where a join or leave stands in the MEMBERS stream, and when it happened (epoch ms). */
+export interface Movement { readonly sequence: number, readonly at: number }
+
 export interface Asked {
   readonly claimId: string
   readonly memberId: string
@@ -32,6 +35,10 @@ export interface Asked {
 interface Made extends Asked {
   /** How many departures this claim has had; numbers their jobs. */
   readonly departures: number
+  /** The group was asked then, and the member was in it. Epoch ms. */
+  readonly askedAt: number
+  /** The newest join or leave that a decision was made of. Outlives the claim. */
+  readonly moved: Movement | undefined
 }
 
 export type Claim =
@@ -44,22 +51,22 @@ export type Claim =
   | Made & { readonly status: 'deleted' }
 
 export type Command =
-  | { readonly type: 'Request' } & Asked
+  | { readonly type: 'Request', readonly now: number } & Asked
   | { readonly type: 'ServerReady', readonly claimId: string, readonly server: Server }
   | { readonly type: 'ServerFailed', readonly claimId: string, readonly code: FailureCode, readonly step: Step }
   | { readonly type: 'ServerDeleted', readonly claimId: string, readonly deleteJobId: string, readonly userDeleted: boolean }
-  | { readonly type: 'Leave', readonly leftAt: number, readonly now: number, readonly graceMs: number }
-  | { readonly type: 'Return' }
+  | { readonly type: 'Leave', readonly movement: Movement, readonly now: number, readonly graceMs: number }
+  | { readonly type: 'Return', readonly movement: Movement }
   | { readonly type: 'ConfirmDeletion', readonly deleteJobId: string, readonly absentAt: number, readonly now: number }
   | { readonly type: 'RefuteDeletion', readonly deleteJobId: string }
   | { readonly type: 'RescheduleDeletion', readonly deleteJobId: string, readonly until: number }
 
 export type ClaimEvent =
-  | { readonly type: 'Requested' } & Asked
+  | { readonly type: 'Requested', readonly at: number } & Asked
   | { readonly type: 'Activated', readonly server: Server }
   | { readonly type: 'Failed', readonly code: FailureCode, readonly step: Step }
-  | { readonly type: 'DeletionScheduled', readonly departure: Departure, readonly reason: 'left' | 'outage' }
-  | { readonly type: 'DeletionCancelled', readonly deleteJobId: string, readonly reason: CancelReason }
+  | { readonly type: 'DeletionScheduled', readonly departure: Departure, readonly reason: 'left' | 'outage', readonly movement: Movement | undefined }
+  | { readonly type: 'DeletionCancelled', readonly deleteJobId: string, readonly reason: CancelReason, readonly movement: Movement | undefined }
   | { readonly type: 'DeletionStarted', readonly deleteJobId: string }
   | { readonly type: 'Deleted', readonly deleteJobId: string, readonly userDeleted: boolean }
 
@@ -82,6 +89,18 @@ export function dueAt (leftAt: number, now: number, graceMs: number): number {
   return Math.max(leftAt + graceMs, now + Math.min(graceMs, WARNING_MS_MIN))
 }
 
+/** Clocks of two machines may differ by this much; a leave that is older than the claim by more than that was before it. */
+export const CLOCK_DIFFERENCE_MS_MAX = 60_000
+
+/**
+ * A late copy of a join or leave that was already decided on: not later in the stream, and not later in time. Both, because a stream that was
+ * lost counts from 1 again, and a clock can be set back. Seen: nats-server killed between a decision and its acknowledgement delivers the leave
+ * again after the return.
+ */
+function isOld (claim: Claim, movement: Movement): boolean {
+  return claim.status !== 'none' && claim.moved !== undefined && movement.sequence <= claim.moved.sequence && movement.at <= claim.moved.at
+}
+
 export function decide (claim: Claim, command: Command): Decision {
   switch (command.type) {
     case 'Request': return request(claim, command)
@@ -101,22 +120,25 @@ export function decide (claim: Claim, command: Command): Decision {
     case 'Leave': {
       // Left again: the first due time stands. Nothing to take back: nothing to decide.
       if (claim.status !== 'active' && !(claim.status === 'creating' && !claim.departure)) return nothing
+      const { movement } = command
+      if (isOld(claim, movement) || movement.at < claim.askedAt - CLOCK_DIFFERENCE_MS_MAX) return nothing
       const deleteJobId = `${claim.claimId}-d${claim.departures + 1}`
-      return happens({ type: 'DeletionScheduled', reason: 'left', departure: { deleteJobId, leftAt: command.leftAt, dueAt: dueAt(command.leftAt, command.now, command.graceMs) } })
+      return happens({ type: 'DeletionScheduled', reason: 'left', departure: { deleteJobId, leftAt: movement.at, dueAt: dueAt(movement.at, command.now, command.graceMs) }, movement })
     }
     case 'Return': {
       const departure = standing(claim)
-      return departure ? happens({ type: 'DeletionCancelled', deleteJobId: departure.deleteJobId, reason: 'returned' }) : nothing
+      if (!departure || isOld(claim, command.movement)) return nothing
+      return happens({ type: 'DeletionCancelled', deleteJobId: departure.deleteJobId, reason: 'returned', movement: command.movement })
     }
     case 'RefuteDeletion': {
       const departure = standing(claim)
       if (departure?.deleteJobId !== command.deleteJobId) return nothing
-      return happens({ type: 'DeletionCancelled', deleteJobId: command.deleteJobId, reason: 'present' })
+      return happens({ type: 'DeletionCancelled', deleteJobId: command.deleteJobId, reason: 'present', movement: undefined })
     }
     case 'RescheduleDeletion': {
       const departure = standing(claim)
       if (departure?.deleteJobId !== command.deleteJobId || command.until <= departure.dueAt) return nothing
-      return happens({ type: 'DeletionScheduled', reason: 'outage', departure: { ...departure, dueAt: command.until } })
+      return happens({ type: 'DeletionScheduled', reason: 'outage', departure: { ...departure, dueAt: command.until }, movement: undefined })
     }
     case 'ConfirmDeletion': return confirm(claim, command)
   }
@@ -136,8 +158,8 @@ function request (claim: Claim, command: Command & { type: 'Request' }): Decisio
   }
 }
 
-function requested ({ claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }: Asked): ClaimEvent {
-  return { type: 'Requested', claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }
+function requested ({ now, claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }: Asked & { now: number }): ClaimEvent {
+  return { type: 'Requested', at: now, claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }
 }
 
 function confirm (claim: Claim, { deleteJobId, absentAt, now }: Command & { type: 'ConfirmDeletion' }): Decision {
@@ -157,8 +179,8 @@ function standing (claim: Claim): Departure | undefined {
 /** Total: a fact cannot be refused. A fact that does not fit the state changes nothing. */
 export function evolve (claim: Claim, event: ClaimEvent): Claim {
   if (event.type === 'Requested') {
-    const { type: _, ...asked } = event
-    return { ...asked, status: 'creating', departures: 0, departure: undefined }
+    const { type: _, at, ...asked } = event
+    return { ...asked, status: 'creating', departures: 0, askedAt: at, moved: claim.status === 'none' ? undefined : claim.moved, departure: undefined }
   }
   if (claim.status === 'none') return claim
   switch (event.type) {
@@ -172,12 +194,13 @@ export function evolve (claim: Claim, event: ClaimEvent): Claim {
     case 'DeletionScheduled': {
       const { departure } = event
       const departures = Math.max(claim.departures, numberOf(departure.deleteJobId))
-      if (claim.status === 'active') return { ...claim, status: 'leaving', departures, departure }
-      return claim.status === 'creating' || claim.status === 'leaving' ? { ...claim, departures, departure } : claim
+      const moved = event.movement ?? claim.moved
+      if (claim.status === 'active') return { ...claim, status: 'leaving', departures, departure, moved }
+      return claim.status === 'creating' || claim.status === 'leaving' ? { ...claim, departures, departure, moved } : claim
     }
     case 'DeletionCancelled':
-      if (claim.status === 'creating') return { ...claim, departure: undefined }
-      return claim.status === 'leaving' ? { ...made(claim), status: 'active', server: claim.server } : claim
+      if (claim.status === 'creating') return { ...claim, departure: undefined, moved: event.movement ?? claim.moved }
+      return claim.status === 'leaving' ? { ...made(claim), status: 'active', server: claim.server, moved: event.movement ?? claim.moved } : claim
     case 'DeletionStarted':
       return claim.status === 'leaving' ? { ...claim, status: 'deleting' } : claim
     case 'Deleted':
@@ -190,6 +213,6 @@ export function evolve (claim: Claim, event: ClaimEvent): Claim {
 const numberOf = (deleteJobId: string): number => Number(deleteJobId.slice(deleteJobId.lastIndexOf('-d') + 2))
 
 function made (claim: Made): Made {
-  const { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures } = claim
-  return { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures }
+  const { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures, askedAt, moved } = claim
+  return { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures, askedAt, moved }
 }

@@ -7,7 +7,7 @@ import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { decide, evolve, type Claim, type Command, type Decision } from './claim.ts'
 import { Projection, type LedgerRecord, type MemberState } from './projection.ts'
-import { LEDGER_EVENTS, written } from './record.ts'
+import { LEDGER_EVENTS, read, written } from './record.ts'
 
 const STREAM = 'CLAIMS'
 const TRIES_MAX = 8
@@ -121,8 +121,8 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
       const decision = decide(state.claim, command)
       if (!decision.ok || !decision.happens) return { decision, claim: state.claim }
       const { definition, key, data } = written(state.claim, decision.happens)
-      const claim = evolve(state.claim, decision.happens)
       const time = now()
+      const claim = evolve(state.claim, read(definition.type, data, time))
       const id = eventId(definition, key)
       try {
         const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string, causation }, `claims.${memberId}.*`, state.sequence)

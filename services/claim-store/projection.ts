@@ -59,7 +59,7 @@ export class Projection {
   }
 
   #advance (memberId: string, before: MemberState, record: LedgerRecord): MemberState {
-    const claim = evolve(before.claim, read(record.type, record.data))
+    const claim = evolve(before.claim, read(record.type, record.data, record.time))
     const state = { claim, sequence: record.sequence, lastEventId: record.id }
     this.#members.set(memberId, state)
     if (claim !== before.claim && claim.status !== 'none') {

@@ -3,7 +3,7 @@ import type { Static, TObject } from 'typebox'
 import type { EventDefinition } from '../../contracts/define.ts'
 import { claimActivated, claimDeleted, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted } from '../../contracts/events/claims.ts'
 import type { BookEntry, ClaimView } from '../../contracts/requests.ts'
-import type { Claim, ClaimEvent } from './claim.ts'
+import type { Claim, ClaimEvent, Movement } from './claim.ts'
 
 export const LEDGER_EVENTS: readonly EventDefinition[] = [claimRequested, claimActivated, claimFailed, deletionScheduled, deletionCancelled, deletionStarted, claimDeleted]
 
@@ -26,9 +26,9 @@ export function written (claim: Claim, event: ClaimEvent): Written {
     case 'Failed': return write(claimFailed, claim.claimId, { ...about, code: event.code, step: event.step })
     case 'DeletionScheduled': {
       const { deleteJobId, dueAt, leftAt } = event.departure
-      return write(deletionScheduled, `${deleteJobId}:${dueAt}`, { ...about, delete_job_id: deleteJobId, deletion_scheduled_at: iso(dueAt), left_at: iso(leftAt), reason: event.reason })
+      return write(deletionScheduled, `${deleteJobId}:${dueAt}`, { ...about, delete_job_id: deleteJobId, deletion_scheduled_at: iso(dueAt), left_at: iso(leftAt), reason: event.reason, ...movementOf(event) })
     }
-    case 'DeletionCancelled': return write(deletionCancelled, event.deleteJobId, { ...about, delete_job_id: event.deleteJobId, reason: event.reason })
+    case 'DeletionCancelled': return write(deletionCancelled, event.deleteJobId, { ...about, delete_job_id: event.deleteJobId, reason: event.reason, ...movementOf(event) })
     case 'DeletionStarted': {
       if (claim.status !== 'leaving') throw new Error('a deletion starts from leaving only')
       return write(deletionStarted, event.deleteJobId, { ...about, delete_job_id: event.deleteJobId, user_id: claim.server.user_id, server_id: claim.server.server_id })
@@ -41,13 +41,21 @@ function write<Schema extends TObject> (definition: EventDefinition<Schema>, key
   return { definition: definition as unknown as EventDefinition, key, data: data as Record<string, unknown> }
 }
 
+function movementOf ({ movement }: { movement: Movement | undefined }): { moved_sequence?: number, moved_at?: string } {
+  return movement ? { moved_sequence: movement.sequence, moved_at: iso(movement.at) } : {}
+}
+
+function readMovement ({ moved_sequence: sequence, moved_at: at }: { moved_sequence?: number, moved_at?: string }): Movement | undefined {
+  return sequence === undefined || at === undefined ? undefined : { sequence, at: Date.parse(at) }
+}
+
 /** The stored event as claim.ts knows it. `data` has been checked against its definition. */
-export function read (type: string, data: unknown): ClaimEvent {
+export function read (type: string, data: unknown, time: Date): ClaimEvent {
   switch (type) {
     case claimRequested.type: {
       const d = data as Static<typeof claimRequested.data>
       return {
-        type: 'Requested', claimId: d.claim_id, memberId: d.member_id, waJid: d.wa_jid, language: d.language, username: d.username, template: d.template,
+        type: 'Requested', at: time.getTime(), claimId: d.claim_id, memberId: d.member_id, waJid: d.wa_jid, language: d.language, username: d.username, template: d.template,
         templateVersion: d.template_version, idempotencyKeyHash: d.idempotency_key_hash,
       }
     }
@@ -62,11 +70,11 @@ export function read (type: string, data: unknown): ClaimEvent {
     case deletionScheduled.type: {
       const d = data as Static<typeof deletionScheduled.data>
       const departure = { deleteJobId: d.delete_job_id, dueAt: Date.parse(d.deletion_scheduled_at), leftAt: Date.parse(d.left_at) }
-      return { type: 'DeletionScheduled', departure, reason: d.reason === 'outage' ? 'outage' : 'left' }
+      return { type: 'DeletionScheduled', departure, reason: d.reason === 'outage' ? 'outage' : 'left', movement: readMovement(d) }
     }
     case deletionCancelled.type: {
       const d = data as Static<typeof deletionCancelled.data>
-      return { type: 'DeletionCancelled', deleteJobId: d.delete_job_id, reason: d.reason }
+      return { type: 'DeletionCancelled', deleteJobId: d.delete_job_id, reason: d.reason, movement: readMovement(d) }
     }
     case deletionStarted.type: return { type: 'DeletionStarted', deleteJobId: (data as Static<typeof deletionStarted.data>).delete_job_id }
     case claimDeleted.type: {

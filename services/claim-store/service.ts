@@ -37,7 +37,7 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
   async function create (question: Static<typeof createClaim.question>): Promise<Static<typeof createClaim.answer>> {
     const { claim_id: claimId, wa_jid: waJid, username, template, template_version: templateVersion, language, idempotency_key_hash: idempotencyKeyHash } = question
     const memberId = memberIdOf(memberIdKey, waJid)
-    const { decision, claim } = await ledger.execute(memberId, { type: 'Request', claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }, {})
+    const { decision, claim } = await ledger.execute(memberId, { type: 'Request', now: now().getTime(), claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }, {})
     if (claim.status === 'none') throw new Error('a request leaves a claim')
     log.info({ claimId: claim.claimId, memberId, ...(decision.ok ? { accepted: true } : { rejection: decision.rejection }) }, 'claim asked for')
     if (decision.ok) return { ok: true, claim_id: claim.claimId }
@@ -89,8 +89,10 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
       on(serverDeleted, async ({ id, data }) => { await obey(data.member_id, { type: 'ServerDeleted', claimId: data.claim_id, deleteJobId: data.delete_job_id, userDeleted: data.user_deleted }, id) }),
     ],
     memberHandlers: [
-      on(memberLeft, async ({ id, data }) => { await obey(ofMember(data), { type: 'Leave', leftAt: Date.parse(data.occurred_at), now: now().getTime(), graceMs }, id) }),
-      on(memberJoined, async ({ id, data }) => { await obey(ofMember(data), { type: 'Return' }, id) }),
+      on(memberLeft, async ({ id, data }, { sequence }) => {
+        await obey(ofMember(data), { type: 'Leave', movement: { sequence, at: Date.parse(data.occurred_at) }, now: now().getTime(), graceMs }, id)
+      }),
+      on(memberJoined, async ({ id, data }, { sequence }) => { await obey(ofMember(data), { type: 'Return', movement: { sequence, at: Date.parse(data.occurred_at) } }, id) }),
     ],
     deletionHandlers: [
       on(deletionConfirmed, async ({ id, data }) => {

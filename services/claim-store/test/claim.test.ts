@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { CONFIRMATION_AGE_MS_MAX, decide, dueAt, evolve, WARNING_MS_MIN, type Claim, type ClaimEvent, type Command, type Decision, type Server } from '../claim.ts'
+import { CLOCK_DIFFERENCE_MS_MAX, CONFIRMATION_AGE_MS_MAX, decide, dueAt, evolve, WARNING_MS_MIN, type Claim, type ClaimEvent, type Command, type Decision, type Server } from '../claim.ts'
 
 const HOUR = 3_600_000
 const grace = 4 * HOUR
@@ -12,10 +12,10 @@ const server: Server = { user_id: 7, server_id: 8, allocation_id: 9, identifier:
 const asked = { claimId: first, memberId: 'abcdefghijklmnopqrst', waJid: '6281200000001@s.whatsapp.net', language: 'id', username: 'member-1', template: 'nodejs', templateVersion: 1, idempotencyKeyHash: undefined } as const
 const departure = { deleteJobId: job, leftAt: now - grace, dueAt: now }
 
-const requested: ClaimEvent = { type: 'Requested', ...asked }
+const requested: ClaimEvent = { type: 'Requested', at: now - 24 * HOUR, ...asked }
 const activated: ClaimEvent = { type: 'Activated', server }
-const scheduled: ClaimEvent = { type: 'DeletionScheduled', departure, reason: 'left' }
-const cancelled: ClaimEvent = { type: 'DeletionCancelled', deleteJobId: job, reason: 'returned' }
+const scheduled: ClaimEvent = { type: 'DeletionScheduled', departure, reason: 'left', movement: { sequence: 10, at: departure.leftAt } }
+const cancelled: ClaimEvent = { type: 'DeletionCancelled', deleteJobId: job, reason: 'returned', movement: { sequence: 11, at: departure.leftAt + 1 } }
 const started: ClaimEvent = { type: 'DeletionStarted', deleteJobId: job }
 const deleted: ClaimEvent = { type: 'Deleted', deleteJobId: job, userDeleted: true }
 const failed: ClaimEvent = { type: 'Failed', code: 'INSTALL_TIMEOUT', step: 'install' }
@@ -33,16 +33,16 @@ const STATES: Record<string, Claim> = {
 }
 
 const COMMANDS = {
-  'the same request': { type: 'Request', ...asked },
-  'another request': { type: 'Request', ...asked, claimId: other },
+  'the same request': { type: 'Request', now, ...asked },
+  'another request': { type: 'Request', now, ...asked, claimId: other },
   ready: { type: 'ServerReady', claimId: first, server },
   'ready, foreign': { type: 'ServerReady', claimId: other, server },
   failed: { type: 'ServerFailed', claimId: first, code: 'INSTALL_TIMEOUT', step: 'install' },
   'failed, foreign': { type: 'ServerFailed', claimId: other, code: 'INSTALL_TIMEOUT', step: 'install' },
   gone: { type: 'ServerDeleted', claimId: first, deleteJobId: job, userDeleted: true },
   'gone, foreign': { type: 'ServerDeleted', claimId: first, deleteJobId: `${first}-d9`, userDeleted: true },
-  leave: { type: 'Leave', leftAt: now, now, graceMs: grace },
-  return: { type: 'Return' },
+  leave: { type: 'Leave', movement: { sequence: 20, at: now }, now, graceMs: grace },
+  return: { type: 'Return', movement: { sequence: 21, at: now } },
   confirm: { type: 'ConfirmDeletion', deleteJobId: job, absentAt: now, now },
   'confirm, foreign': { type: 'ConfirmDeletion', deleteJobId: `${first}-d9`, absentAt: now, now },
   'confirm early': { type: 'ConfirmDeletion', deleteJobId: job, absentAt: now - 1, now: now - 1 },
@@ -115,17 +115,32 @@ t.test('a member who left while the server was made', async (t) => {
 })
 
 t.test('the second departure of a claim has a job of its own', async (t) => {
-  const decision = decide(given(requested, activated, scheduled, cancelled), { type: 'Leave', leftAt: now, now, graceMs: grace })
+  const decision = decide(given(requested, activated, scheduled, cancelled), { type: 'Leave', movement: { sequence: 20, at: now }, now, graceMs: grace })
   t.equal(decision.ok && decision.happens?.type === 'DeletionScheduled' && decision.happens.departure.deleteJobId, `${first}-d2`)
   t.equal(inAWord(decide(given(requested, activated, scheduled, cancelled), { type: 'ConfirmDeletion', deleteJobId: job, absentAt: now, now })), 'NOT_CURRENT',
     'and the confirmation of the first is worth nothing')
 })
 
+t.test('a late copy of a join or a leave', async (t) => {
+  const leave = (sequence: number, at: number): Command => ({ type: 'Leave', movement: { sequence, at }, now, graceMs: grace })
+  const back = given(requested, activated, scheduled, cancelled)
+  t.equal(inAWord(decide(back, leave(10, departure.leftAt))), '·', 'of the leave that the member came back from is none')
+  t.equal(inAWord(decide(back, leave(12, departure.leftAt + 2))), 'DeletionScheduled', 'but the next one is')
+  t.equal(inAWord(decide(back, leave(3, now))), 'DeletionScheduled', 'and so is a newer one in a stream that was lost and counts from 1 again')
+  t.equal(inAWord(decide(back, leave(12, departure.leftAt - HOUR))), 'DeletionScheduled', 'and one by a clock that was set back')
+  const left = decide(back, leave(12, departure.leftAt + 2))
+  const again = left.ok && left.happens ? evolve(back, left.happens) : back
+  t.equal(inAWord(decide(again, { type: 'Return', movement: { sequence: 11, at: departure.leftAt + 1 } })), '·', 'of a return before the newest leave cancels nothing')
+  t.equal(inAWord(decide(given(requested, activated), leave(5, now - 24 * HOUR - CLOCK_DIFFERENCE_MS_MAX - 1))), '·', 'from before the claim says nothing: the group was asked when it was made')
+  const next = given(requested, activated, scheduled, started, deleted, { type: 'Requested', at: now, ...asked, claimId: other }, activated)
+  t.equal(inAWord(decide(next, leave(10, departure.leftAt))), '·', 'is known as one by the next claim, too')
+})
+
 t.test('the same tap finds the same claim', async (t) => {
   const hash = 'a'.repeat(64)
-  const claim = given({ type: 'Requested', ...asked, idempotencyKeyHash: hash })
-  t.equal(inAWord(decide(claim, { type: 'Request', ...asked, claimId: other, idempotencyKeyHash: hash })), '·')
-  t.equal(inAWord(decide(claim, { type: 'Request', ...asked, claimId: other, idempotencyKeyHash: 'b'.repeat(64) })), 'ALREADY_CLAIMED')
+  const claim = given({ type: 'Requested', at: now, ...asked, idempotencyKeyHash: hash })
+  t.equal(inAWord(decide(claim, { type: 'Request', now, ...asked, claimId: other, idempotencyKeyHash: hash })), '·')
+  t.equal(inAWord(decide(claim, { type: 'Request', now, ...asked, claimId: other, idempotencyKeyHash: 'b'.repeat(64) })), 'ALREADY_CLAIMED')
 })
 
 t.test('over any history', async (t) => {
@@ -133,13 +148,14 @@ t.test('over any history', async (t) => {
   const claimId = fc.constantFrom(...ids)
   const deleteJobId = fc.tuple(claimId, fc.integer({ min: 1, max: 3 })).map(([id, n]) => `${id}-d${n}`)
   const time = fc.integer({ min: 0, max: 12 }).map((hours) => now + hours * HOUR)
+  const sequence = fc.integer({ min: 1, max: 50 })
   const command: fc.Arbitrary<Command> = fc.oneof(
-    claimId.map((id): Command => ({ type: 'Request', ...asked, claimId: id })),
+    claimId.map((id): Command => ({ type: 'Request', now, ...asked, claimId: id })),
     claimId.map((id): Command => ({ type: 'ServerReady', claimId: id, server })),
     claimId.map((id): Command => ({ type: 'ServerFailed', claimId: id, code: 'INTERNAL', step: 'create' })),
     fc.tuple(claimId, deleteJobId).map(([id, j]): Command => ({ type: 'ServerDeleted', claimId: id, deleteJobId: j, userDeleted: true })),
-    time.map((at): Command => ({ type: 'Leave', leftAt: at, now: at, graceMs: grace })),
-    fc.constant<Command>({ type: 'Return' }),
+    fc.tuple(time, sequence).map(([at, n]): Command => ({ type: 'Leave', movement: { sequence: n, at }, now: at, graceMs: grace })),
+    fc.tuple(time, sequence).map(([at, n]): Command => ({ type: 'Return', movement: { sequence: n, at } })),
     fc.tuple(deleteJobId, time).map(([j, at]): Command => ({ type: 'ConfirmDeletion', deleteJobId: j, absentAt: at, now: at })),
     deleteJobId.map((j): Command => ({ type: 'RefuteDeletion', deleteJobId: j })),
     fc.tuple(deleteJobId, time).map(([j, at]): Command => ({ type: 'RescheduleDeletion', deleteJobId: j, until: at })),
