@@ -164,6 +164,7 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
     admit: async (lane, kind, signal) => await new Promise<Ticket>((resolve, reject) => {
       const stopped = (): void => {
         queues[lane].delete(waiting)
+        wakeLater(now())
         reject(stopping())
       }
       const waiting: Waiting = {

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { createPanelBudget, type Kind, type Lane, type PanelBudget, type Ticket } from '../panel-budget.ts'
 
-const never = new AbortController().signal
+const end = new AbortController()
+const never = end.signal
 const budgetOf = (changes: object = {}): PanelBudget => createPanelBudget({ concurrency: { server: 2, other: 100 }, windowMs: 60_000, patienceMs: 60_000, now: Date.now, ...changes })
 
 /** Asks for turns and notes who got one, in order. */
@@ -105,4 +106,9 @@ t.test('while the panel is away', async (t) => {
   first.away('PANEL_KEY_REFUSED')
   await t.rejects(budget.admit('poll', 'other', never), { code: 'PANEL_KEY_REFUSED', kind: 'transient' }, 'and give up in the end')
   t.same([granted, refused], [[], ['second']])
+})
+
+t.test('who still waits is let go', async (t) => {
+  end.abort()
+  t.pass()
 })
