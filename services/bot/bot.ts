@@ -12,7 +12,7 @@ import { on, type Subscription } from '../common/consume.ts'
 import { codeOf, Fault } from '../common/fault.ts'
 import { memberIdOf as pseudonym } from '../common/member-id.ts'
 import { loadMessages } from '../common/messages.ts'
-import type { Start } from '../common/run.ts'
+import type { Running, Runtime } from '../common/run.ts'
 import { createOpener } from '../common/seal.ts'
 import { checkAddress } from './address.ts'
 import { createAnnouncer, type Announcer } from './announcer.ts'
@@ -44,7 +44,8 @@ const RETRY_DELAY_MS = 1_000
 /** A caller of a live membership check gives up after 20 s. */
 const LIVE_MS_MAX = 15_000
 
-export const startBot: Start<BotConfig> = async (config, { log, metrics, now }) => {
+/** `terminal` is where the QR code is drawn. */
+export async function startBot (config: BotConfig, { log, metrics, now }: Runtime, terminal = (text: string): void => { process.stderr.write(text) }): Promise<Running> {
   checkAddress(config.WHATSAPP_URL)
   silenceSignal()
   const cipher = createCipher(config.SESSION_KEY)
@@ -75,7 +76,7 @@ export const startBot: Start<BotConfig> = async (config, { log, metrics, now }) 
     lockedUntilS: () => lock.isActive ? Math.max(1, lock.until / 1_000) : 0,
   })
   const recent = createRecentMessages<proto.IMessage>(config.RESEND_MEMORY_MS)
-  const pairing = createPairing(log, (text) => { process.stderr.write(text) })
+  const pairing = createPairing(log, terminal)
   const openLink = (): Link | null => link
   const sender = createSender({ link: openLink, isHeld: () => term?.isHeld() ?? false, gapMs: config.SEND_GAP_MS, metrics: botMetrics })
   const numbers = createNumbers({ link: openLink, known: (phone) => belief().roster?.aliases.get(phone), perMinuteMax: config.LOOKUPS_PER_MINUTE })
@@ -126,6 +127,12 @@ export const startBot: Start<BotConfig> = async (config, { log, metrics, now }) 
     lock = found
   }
 
+  async function stopListening (): Promise<void> {
+    const ended = subscription
+    subscription = null
+    await ended?.stop()
+  }
+
   const hooks: ConnectionHooks = {
     onState: (next) => { state = next },
     onUp: (up, end) => {
@@ -141,9 +148,7 @@ export const startBot: Start<BotConfig> = async (config, { log, metrics, now }) 
       link = null
       reader?.stop()
       reader = null
-      const ended = subscription
-      subscription = null
-      await ended?.stop()
+      await stopListening()
     },
     onIncoming: (message) => { talk.hear(message) },
     onGroupSign: () => { reader?.hint() },
@@ -202,7 +207,7 @@ export const startBot: Start<BotConfig> = async (config, { log, metrics, now }) 
     stop: async () => {
       isStopping = true
       // What is being said is said to its end while there is still a connection to hear WhatsApp's verdict on.
-      await subscription?.stop()
+      await stopListening()
       await talk.settled()
       stopping.abort()
       await serving

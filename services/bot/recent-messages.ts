@@ -23,6 +23,6 @@ export function createRecentMessages<Message> (ttlMs: number): RecentMessages<Me
       if (messages.size > MESSAGES_MAX) forget(messages.keys().next().value as string)
     },
     recall: (id) => messages.get(id)?.message,
-    clear: () => { for (const id of [...messages.keys()]) forget(id) },
+    clear: () => { for (const id of messages.keys()) forget(id) },
   }
 }

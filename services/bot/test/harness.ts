@@ -1,9 +1,10 @@
 // A whole bot against a real nats-server and the double of WhatsApp: what the tests beside this file share.
 import { generateKeyPair, exportJWK } from 'jose'
-import { BufferJSON, type AuthenticationCreds } from '@whiskeysockets/baileys'
+import { BufferJSON, WA_CERT_DETAILS, type AuthenticationCreds } from '@whiskeysockets/baileys'
 import type { Test } from 'tap'
 import type { Static, TObject } from 'typebox'
 import { startNats, type Nats } from '../../../deploy/staging/nats/nats-server.ts'
+import { stagingRoot } from '../../../deploy/staging/whatsapp/root-key.ts'
 import { startWhatsApp, type Options, type WhatsApp } from '../../../deploy/staging/whatsapp/whatsapp.ts'
 import { CHECK_MEMBER_PATH, INTERNAL_SECRET_HEADER, type CheckMemberAnswer } from '../../../contracts/http.ts'
 import type { EventDefinition, ServiceName } from '../../../contracts/define.ts'
@@ -19,7 +20,9 @@ import { startBot } from '../bot.ts'
 import { BotConfig } from '../config.ts'
 import { createCipher } from '../session-cipher.ts'
 import { openSession } from '../session-store.ts'
-import '../../../deploy/staging/whatsapp/trust-root.ts'
+
+// As the staging bootstrap does it; without this the bot refuses the double's address.
+WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(stagingRoot.public)
 
 const { privateKey, publicKey } = await generateKeyPair('ECDH-ES', { extractable: true })
 export const loginPrivateKeys = JSON.stringify({ keys: [{ ...await exportJWK(privateKey), kid: 'test' }] })
@@ -144,7 +147,7 @@ export async function world (t: Test, options: Options & { linked?: boolean } = 
       const config = loadConfig(BotConfig, { ...env, ...settings })
       const metrics = createMetrics('bot')
       const from = lines.length
-      const running = await startBot(config, { log: createLog('bot', 'trace', write), metrics, now: () => new Date() })
+      const running = await startBot(config, { log: createLog('bot', 'trace', write), metrics, now: () => new Date() }, () => {})
       const opened = lines.slice(from).findLast((line) => line.includes('internalPort'))
       const url = `http://127.0.0.1:${(JSON.parse(opened ?? '{}') as { internalPort?: number }).internalPort}`
       let stopped: Promise<void> | undefined
