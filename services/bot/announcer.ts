@@ -55,7 +55,10 @@ export async function createAnnouncer ({ bucket, bus, groupId, memberIdOf, polic
   }
 
   async function write (next: Belief, revision: number, announcements: readonly Announcement[]): Promise<void> {
-    if (!next.roster) return
+    if (!next.roster) {
+      belief = next
+      return
+    }
     const value = packed({ revision, roster: next.roster, pending: announcements })
     const written = entryRevision === 0 ? await bucket.create(key, value) : await bucket.update(key, value, entryRevision)
     if (written === null) {

@@ -66,7 +66,7 @@ export function replyTo (intent: Intent, claim: Claim | null, membership: Member
   const next: Talk = { ...talk, answeredAt: [...recent, now] }
   const say = (key: string, values?: Values): { reply: Reply, talk: Talk } => ({ reply: { kind: 'say', key, ...(values === undefined ? {} : { values }) }, talk: next })
 
-  if (isStranger) return say('stranger')
+  if (isStranger) return say(membership === 'absent' ? 'stranger' : 'unavailable')
   switch (intent) {
     case 'status':
       return statusOf(claim, say)

@@ -25,6 +25,10 @@ export interface MembershipCheckOptions {
   readonly metrics: BotMetrics
 }
 
+/** A negative answer from an older roster is looked at once more, for a caller who waits 5 s: twice a minute at most. */
+const doubtMs = 30_000
+const hastyMsMax = 2_500
+
 export function createMembershipCheck ({ announcer, reader, numbers, memberIdOf, ageMsMax, liveMsMax, log, metrics }: MembershipCheckOptions): MembershipCheck {
   const belief = () => announcer()?.belief() ?? NOTHING_BELIEVED
   const at = (phone: string, lid?: string): Membership => membershipIn(belief(), { phone, ...(lid === undefined ? {} : { lid }) }, Date.now(), ageMsMax)
@@ -32,12 +36,14 @@ export function createMembershipCheck ({ announcer, reader, numbers, memberIdOf,
   async function check (dialled: string, isLive: boolean): Promise<{ membership: Membership, phone: string }> {
     if (isLive) await readAnew()
     if (at(dialled) === 'present') return { membership: 'present', phone: dialled }
+    // Somebody who has joined just now should not be told that they have not.
+    if (!isLive && Date.now() - (belief().seenAt ?? 0) > doubtMs) await readAnew(hastyMsMax).catch(() => {})
     if (!isReliable(belief(), Date.now(), ageMsMax)) return { membership: 'unknown', phone: dialled }
     const phone = await numbers.canonical(dialled)
     // "Not on WhatsApp" is not proof enough for a deletion while somebody in the group hides the number.
     if (phone === null) return { membership: isLive && hasUnnamed(belief().roster ?? { people: [] }) ? 'unknown' : 'absent', phone: dialled }
     if (at(phone) !== 'unknown') return { membership: at(phone), phone }
-    const lid = await numbers.lidOf(phone)
+    const lid = await numbers.lidOf(phone, isLive)
     if (lid === null) return { membership: 'unknown', phone }
     const membership = at(phone, lid)
     // Kept, so that this member's leaving can be told later, when nobody could ask any more.
@@ -45,11 +51,11 @@ export function createMembershipCheck ({ announcer, reader, numbers, memberIdOf,
     return { membership, phone }
   }
 
-  async function readAnew (): Promise<void> {
+  async function readAnew (msMax = liveMsMax): Promise<void> {
     const current = reader()
     if (!current) throw transient('WHATSAPP_CLOSED', 'not connected to WhatsApp')
     let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => { timer = setTimeout(() => { reject(transient('WHATSAPP_NO_ANSWER', 'the group was not read in time')) }, liveMsMax) })
+    const late = new Promise<never>((_, reject) => { timer = setTimeout(() => { reject(transient('WHATSAPP_NO_ANSWER', 'the group was not read in time')) }, msMax) })
     const reading = current.readAnew()
     reading.catch(() => {})
     await Promise.race([reading, late]).finally(() => { clearTimeout(timer) })

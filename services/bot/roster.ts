@@ -24,10 +24,19 @@ export type Membership = 'present' | 'absent' | 'unknown'
 
 interface Index { readonly phones: ReadonlySet<string>, readonly lids: ReadonlySet<string> }
 
-const indexOf = (people: readonly Person[]): Index => ({
-  phones: new Set(people.flatMap(({ phone }) => phone === undefined ? [] : [phone])),
-  lids: new Set(people.flatMap(({ lid }) => lid === undefined ? [] : [lid])),
-})
+/** A list is asked about many times between two readings, and never changed. */
+const indexes = new WeakMap<readonly Person[], Index>()
+
+function indexOf (people: readonly Person[]): Index {
+  const known = indexes.get(people)
+  if (known) return known
+  const index = {
+    phones: new Set(people.flatMap(({ phone }) => phone === undefined ? [] : [phone])),
+    lids: new Set(people.flatMap(({ lid }) => lid === undefined ? [] : [lid])),
+  }
+  indexes.set(people, index)
+  return index
+}
 
 const holds = ({ phones, lids }: Index, { phone, lid }: Person): boolean =>
   (phone !== undefined && phones.has(phone)) || (lid !== undefined && lids.has(lid))
@@ -82,12 +91,12 @@ export function numbersOf (person: Person, aliases: Aliases): string[] {
 export const hasUnnamed = ({ people }: Pick<Roster, 'people'>): boolean => people.some(({ phone }) => phone === undefined)
 
 /**
- * Whether `person` is in this roster. `unknown` where somebody hides the number and `person` is known by number alone: that may be them.
- * Whether the roster itself can be relied on is not asked here.
+ * Whether `person` is in this roster. `unknown` where somebody hides the number and `person` is given by number alone: that may be them, even
+ * with a LID remembered, because LIDs are sometimes given anew. Whether the roster itself can be relied on is not asked here.
  */
 export function membershipOf (roster: Roster, person: Person): Membership {
-  const lid = person.lid ?? (person.phone === undefined ? undefined : roster.aliases.get(person.phone))
   const index = indexOf(roster.people)
-  if (holds(index, { ...person, ...(lid === undefined ? {} : { lid }) })) return 'present'
-  return lid === undefined && hasUnnamed(roster) ? 'unknown' : 'absent'
+  const alias = person.phone === undefined ? undefined : roster.aliases.get(person.phone)
+  if (holds(index, person) || (alias !== undefined && holds(index, { lid: alias }))) return 'present'
+  return person.lid === undefined && hasUnnamed(roster) ? 'unknown' : 'absent'
 }

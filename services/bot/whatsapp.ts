@@ -1,7 +1,7 @@
 // One connection to WhatsApp through Baileys 7.0.0-rc14: plain values in and out. Baileys never reconnects itself; connection.ts makes a
 // new one of these each time.
 import {
-  Browsers, generateMessageIDV2, isJidGroup, isLidUser, isPnUser, jidDecode, makeWASocket, normalizeMessageContent,
+  Browsers, generateMessageIDV2, isJidGroup, isLidUser, isPnUser, jidDecode, makeWASocket, normalizeMessageContent, USyncQuery, USyncUser,
   type BinaryNode, type proto, type WAMessage, type WAVersion,
 } from '@whiskeysockets/baileys'
 import { permanent, transient } from '../common/fault.ts'
@@ -100,8 +100,12 @@ export function openSocket (session: Session, listener: Listener, options: Socke
       return jid !== undefined && isPnUser(jid) ? jidDecode(jid)?.user ?? null : null
     },
     lidOf: async (phone) => {
-      const jid = await answer(sock.signalRepository.lidMapping.getLIDForPN(`${phone}@s.whatsapp.net`))
-      return jidDecode(jid ?? undefined)?.user ?? null
+      // Not from the library's own table: it keeps a mapping for days, and WhatsApp sometimes gives LIDs anew.
+      const query = new USyncQuery().withLIDProtocol().withContext('background').withUser(new USyncUser().withId(`${phone}@s.whatsapp.net`))
+      const found = await answer(sock.executeUSyncQuery(query))
+      if (!found) throw transient('WHATSAPP_NO_ANSWER', 'WhatsApp did not say under which LID a number is known')
+      const jid = found.list[0]?.['lid']
+      return typeof jid === 'string' ? jidDecode(jid)?.user ?? null : null
     },
     send: async (to, text, id) => {
       const jid = to.lid === undefined ? `${to.phone}@s.whatsapp.net` : `${to.lid}@lid`

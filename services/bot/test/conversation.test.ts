@@ -55,7 +55,7 @@ t.test('nobody gets too much', async (t) => {
   t.same(talking('login', active, 'present', [0, 59_999, 60_000]), ['login', 'login_too_soon', 'login'], 'one new password a minute')
   t.same(replyTo('login', active, 'present', { ...NEW_TALK, loginAt: now - 20_000 }, now).reply, { kind: 'say', key: 'login_too_soon', values: { seconds: 40 } })
   t.same(talking('status', null, 'absent', [0, 1, 59 * MINUTE, 61 * MINUTE]), ['stranger', 'silence', 'silence', 'stranger'], 'a stranger one answer an hour')
-  t.same(talking('status', null, 'unknown', [0, 1]), ['stranger', 'silence'])
+  t.same(talking('status', null, 'unknown', [0, 1]), ['unavailable', 'silence'], 'nor somebody of whom nothing is known')
   t.same(talking('other', active, 'absent', [0, 1, 11 * MINUTE]), ['help', 'silence', 'help'], 'small talk a hint now and then')
   t.equal(talking('help', active, 'present', Array.from({ length: 50 }, (_, n) => n)).filter((key) => key === 'help').length, 20, 'and everybody at most 20 an hour')
 })

@@ -41,6 +41,7 @@ t.test('membership of one person', async (t) => {
   t.equal(membershipOf(roster, { lid: lid(5) }), 'present')
   t.equal(membershipOf(roster, { phone: phone(5) }), 'unknown', 'a hidden member may be this number')
   t.equal(membershipOf(roster, { phone: phone(6), lid: lid(6) }), 'absent', 'a LID that is not there settles it')
+  t.equal(membershipOf({ ...roster, people: [both(2), { lid: lid(5) }] }, { phone: phone(1) }), 'unknown', 'even a number whose LID is remembered: LIDs are given anew at times')
   t.equal(membershipOf({ ...roster, people: people(2) }, { phone: phone(5) }), 'absent', 'nobody hides')
   const changed = { people: [{ phone: phone(9), lid: lid(1) }], aliases: learned(roster.aliases, [{ phone: phone(9), lid: lid(1) }]) }
   t.equal(membershipOf(changed, { phone: phone(1) }), 'present', 'whoever changed numbers is still there under the old one')
@@ -91,11 +92,14 @@ t.test('whatever is read, in whatever form', async (t) => {
     if (!known) belief = NOTHING_BELIEVED
     const present = new Set(known ? people(60).map(({ lid }) => lid) : [])
     let now = 0
+    let suspected = 0
     for (const shown of readings) {
       now += 400
       const before = belief.roster
       const judged = judge(belief, reading(shown.map(shownAs), now), policy)
       belief = judged.belief
+      if (judged.left.length > shrinkMax(before?.people.length ?? 0) && suspected < policy.confirmReads - 1) throw new Error('believed a sudden shrink at once')
+      suspected = judged.verdict === 'suspect' ? suspected + 1 : 0
       if (judged.verdict === 'suspect' || judged.verdict === 'blind' || judged.verdict === 'first') {
         if (judged.joined.length + judged.left.length > 0) throw new Error('announced what is not believed')
         if (judged.verdict !== 'first') continue
