@@ -8,6 +8,8 @@ import type { PanelNode } from './pterodactyl.ts'
 export type Picked = { readonly kind: 'port', readonly port: Port } | { readonly kind: 'none', readonly reason: 'full' | 'down' }
 
 export interface Inventory {
+  /** Reads the nodes unless they are known. */
+  warm (nodes: readonly number[], signal: AbortSignal): Promise<void>
   /** A free port on one of the nodes, reserved for the claim until it is released or 15 minutes have passed. */
   pick (claimId: string, nodes: readonly number[], signal: AbortSignal): Promise<Picked>
   /** The panel says that the port is not free: it is not offered again before the node is read anew. */
@@ -84,6 +86,7 @@ export function createInventory ({ read, reservations, freshMs, breakMs, now, ra
   const isOut = (node: number): boolean => (breakers.get(node)?.openUntil ?? 0) > now()
 
   return {
+    warm: async (nodes, signal) => { await views(nodes, freshMs, signal) },
     pick: async (claimId, nodes, signal) => {
       let maxAgeMs = freshMs
       for (let picks = 0; picks < PICKS_MAX; picks++) {

@@ -2,7 +2,13 @@
 // may be a node's word about itself (panel 1.11.8, app/Exceptions/Http/Connection/DaemonConnectionException.php).
 import { Fault, permanent, transient } from '../common/fault.ts'
 
-export interface PanelError { readonly code: string, readonly field: string | undefined, readonly rule: string | undefined }
+export interface PanelError {
+  readonly code: string
+  readonly field: string | undefined
+  readonly rule: string | undefined
+  /** The panel does not know the route: then its 404 says nothing about what was asked for. It has no code of its own, only this text. */
+  readonly isNoRoute?: boolean
+}
 
 export interface Answer {
   readonly kind: 'answer'
@@ -17,8 +23,8 @@ export interface Lost { readonly kind: 'lost', readonly cause: unknown }
 
 export const codeOfAnswer = (answer: Answer): string => answer.errors[0]?.code ?? ''
 export const isNodeFault = (answer: Answer): boolean => codeOfAnswer(answer) === 'DaemonConnectionException'
-/** The panel itself says that there is no such thing. */
-export const isGone = (answer: Answer): boolean => answer.status === 404 && !isNodeFault(answer) && codeOfAnswer(answer) === 'NotFoundHttpException'
+/** The panel itself says that there is no such thing. A wrong PANEL_URL must not look as if every server were gone. */
+export const isGone = (answer: Answer): boolean => answer.status === 404 && codeOfAnswer(answer) === 'NotFoundHttpException' && answer.errors[0]?.isNoRoute !== true
 export const failsBy = (answer: Answer, field: string, rule: string): boolean => answer.status === 422 && answer.errors.some((error) => error.field === field && error.rule === rule)
 
 /** The fault behind an answer that is none of those the caller expects. Names fields and rules, never values. */
@@ -31,6 +37,7 @@ export function faultOf (answer: Answer | Lost): Fault {
   if (status === 429) return transient('PANEL_RATE_LIMITED', 'the panel asks us to wait', { retryAfterMs: retryAfterMs ?? 60_000 })
   if (status >= 500) return transient('PANEL_DOWN', `the panel is in trouble (${status} ${code})`)
   if (status >= 300 && status < 400) return transient('PANEL_DOWN', `the panel redirects (${status}): PANEL_URL must be its final address`)
+  if (status === 404 && !isGone(answer)) return transient('PANEL_DOWN', 'what answers is not the panel: PANEL_URL must be its address')
   if (status < 300) return transient('PANEL_DOWN', `the panel answered ${status} with something unreadable`)
   const fields = answer.errors.flatMap(({ field, rule }) => field === undefined ? [] : [`${field} ${rule ?? ''}`]).slice(0, 8)
   return permanent('PANEL_REFUSED', `the panel refuses the call (${status} ${code}) ${fields.join(', ')}`.trim())
@@ -40,8 +47,9 @@ export function faultOf (answer: Answer | Lost): Fault {
 export function errorsOf (body: unknown): PanelError[] {
   const errors = (body as { errors?: unknown } | null | undefined)?.errors
   if (!Array.isArray(errors)) return []
-  return errors.slice(0, 100).map((error: { code?: unknown, meta?: { source_field?: unknown, rule?: unknown } } | null) => ({
+  return errors.slice(0, 100).map((error: { code?: unknown, detail?: unknown, meta?: { source_field?: unknown, rule?: unknown } } | null) => ({
     code: text(error?.code) ?? '', field: text(error?.meta?.source_field), rule: text(error?.meta?.rule),
+    ...(text(error?.detail)?.startsWith('The route ') ? { isNoRoute: true } : {}),
   }))
 }
 

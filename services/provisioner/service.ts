@@ -32,6 +32,8 @@ export interface Service {
 
 /** Calls under way when the service stops get this long, so that few answers are lost. */
 const STOP_CALLS_MS = 5_000
+/** While the panel is away somebody must ask, or nobody would notice that it is back. */
+const AWAY_CHECK_EVERY_MS = 15_000
 const VANISHED_CHECK_EVERY_MS = 60_000
 const LIVING = ['creating', 'active', 'deleting'] as const
 
@@ -103,6 +105,12 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
     if (templatesState === 'unknown') void vanishedState().then((state) => { templatesState = state })
   }, VANISHED_CHECK_EVERY_MS)
 
+  const nodes = [...new Set([...templates.values()].flatMap(({ definition }) => definition.nodes))]
+  const warm = (): void => { void inventory.warm(nodes, waits.signal).catch((error: unknown) => { log.warn({ code: codeOf(error) }, 'the nodes could not be read') }) }
+  // A wrong key or address shows at the start rather than at the first claim.
+  warm()
+  const calling = setInterval(() => { if (budget.awayBecause() !== null) warm() }, AWAY_CHECK_EVERY_MS)
+
   await bus.respond([answering(resetPassword, resetting)])
   const subscription = bus.consume(provisionerClaims, [
     on(claimRequested, async (event, { count }) => { await builder.build(event, count, waits.signal) }),
@@ -116,6 +124,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
     },
     stop: async () => {
       clearInterval(checking)
+      clearInterval(calling)
       waits.abort()
       const late = setTimeout(() => { calls.abort() }, STOP_CALLS_MS)
       await subscription.stop()

@@ -5,7 +5,7 @@ import { account, accountsOf, callsOf, DOMAIN, failure, open, panelCall, ready, 
 import { memberIdOf } from '../../common/member-id.ts'
 
 const w = await world(t)
-await w.provisioner()
+await w.provisioner({ PANEL_PATIENCE_MS: 5_000 })
 
 let number = 0
 /** A member before their claim, so that the panel can be prepared. */
@@ -82,7 +82,7 @@ t.test('an account whose making is not answered', async (t) => {
 })
 
 t.test('one claim in two hands at once', async (t) => {
-  await w.provisioner()
+  await w.provisioner({ PANEL_PATIENCE_MS: 5_000 })
   w.panel.setKnobs({ passwordHashMs: 40 })
   const claims = await Promise.all(Array.from({ length: 4 }, async () => {
     const request = await w.request()

@@ -57,4 +57,7 @@ t.test('only the panel says that something is gone', async (t) => {
   t.ok(isGone(answer(404, 'NotFoundHttpException')))
   t.notOk(isGone(answer(404, 'DaemonConnectionException')), 'not a node')
   t.notOk(isGone(answer(404)), 'not a web server in front of it')
+  const noRoute: Answer = { ...answer(404), errors: errorsOf({ errors: [{ code: 'NotFoundHttpException', status: '404', detail: 'The route x/api/application/servers/5 could not be found.' }] }) }
+  t.notOk(isGone(noRoute), 'nor a panel that was asked at a wrong address')
+  t.match(faultOf(noRoute), { kind: 'transient', code: 'PANEL_DOWN' })
 })

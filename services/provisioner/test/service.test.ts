@@ -57,13 +57,11 @@ t.test('many claims at once', async (t) => {
 
 t.test('a claim that cannot be', async (t) => {
   const w = await world(t, { panel: { nodes: [{ name: 'one', ip: '127.70.1.1', ports: [20100, 20100] }, { name: 'two', ip: '127.70.1.1', ports: [20101, 20101] }] } })
-  const provisioner = await w.provisioner()
+  await w.provisioner({ TEMPLATE_DEADLINE_MS: 1 })
   await Promise.all([0, 1].map(async () => ready(await w.ended((await w.request()).claim_id))))
   const late = await w.request()
   t.equal(failure(await w.ended(late.claim_id)), 'NO_FREE_PORT@create', 'because every port is taken')
   t.equal(accountsOf(w.panel).length, 2, 'leaves no account behind')
   const unknown = await w.request({ template: 'unknown' })
-  await provisioner.stop()
-  await w.provisioner({ TEMPLATE_DEADLINE_MS: 1 })
   t.equal(failure(await w.ended(unknown.claim_id)), 'TEMPLATE_UNKNOWN@create', 'because its template was never registered')
 })
