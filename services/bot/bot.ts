@@ -92,18 +92,24 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
   })
   const http = await serveInternal({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT, secret: config.INTERNAL_SECRET, check, pairing, log })
   log.info({ internalPort: http.port }, 'the internal port is open')
-  await bus.respond([
-    answering(rosterSummary, async () => ({
-      ok: true as const, state: isRosterReliable() ? 'known' as const : 'unknown' as const, size: belief().roster?.people.length ?? 0,
-      seen_at: belief().seenAt === null ? null : new Date(belief().seenAt as number).toISOString(), connection: state,
-    })),
-    answering(sendLogin, async ({ claim_id }) => {
-      if (!link) return { ok: false as const, rejection: 'BOT_OFFLINE' as const }
-      const found = await bus.request(getClaim, { claim_id })
-      if (!found.ok) return { ok: false as const, rejection: 'NOT_FOUND' as const }
-      return await loginOnWord(found.claim)
-    }),
-  ])
+  /** Once this bot has held the session: a standby must not draw questions to itself. */
+  let isResponding = false
+  async function respond (): Promise<void> {
+    if (isResponding) return
+    isResponding = true
+    await bus.respond([
+      answering(rosterSummary, async () => ({
+        ok: true as const, state: isRosterReliable() ? 'known' as const : 'unknown' as const, size: belief().roster?.people.length ?? 0,
+        seen_at: belief().seenAt === null ? null : new Date(belief().seenAt as number).toISOString(), connection: state,
+      })),
+      answering(sendLogin, async ({ claim_id }) => {
+        if (!link) return { ok: false as const, rejection: 'BOT_OFFLINE' as const }
+        const found = await bus.request(getClaim, { claim_id })
+        if (!found.ok) return { ok: false as const, rejection: 'NOT_FOUND' as const }
+        return await loginOnWord(found.claim)
+      }),
+    ])
+  }
 
   async function loginOnWord (claim: ClaimView) {
     const to = await numbers.addressee(claim.wa_jid.slice(0, claim.wa_jid.indexOf('@')))
@@ -181,6 +187,7 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
   }
 
   async function serveTerm (held: Term, signal: AbortSignal): Promise<void> {
+    await respond()
     announcer = await createAnnouncer({
       bucket: rosters, bus, groupId: config.GROUP_ID, memberIdOf, policy: { confirmReads: config.ROSTER_CONFIRM_READS, confirmMs: config.ROSTER_CONFIRM_MS }, log, metrics: botMetrics,
     })
