@@ -27,7 +27,7 @@ t.test('the example names every variable of every service, and nothing else', as
     const own = Object.keys(schema.properties).filter((name) => !common.includes(name))
     t.same([...said.keys()].toSorted(), own.toSorted(), service)
     for (const name of own) {
-      const { default: fallback } = schema.properties[name] as { default?: unknown }
+      const { default: fallback } = schema.properties[name] as { default?: string | number }
       const isRequired = fallback === undefined && (schema.required as string[] | undefined)?.includes(name) === true
       t.equal(said.get(name)?.required, isRequired, `${service}: ${name} ${isRequired ? 'must be given' : 'need not be given'}`)
       if (fallback !== undefined) t.equal(said.get(name)?.value, String(fallback), `${service}: the default of ${name}`)

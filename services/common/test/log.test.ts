@@ -1,0 +1,36 @@
+import t from 'tap'
+import { permanent, transient } from '../fault.ts'
+import { createLog } from '../log.ts'
+
+const NUMBER = '6281200000001'
+const PASSWORD = 'Correct-Horse-Battery-Staple-123'
+const SEALED = 'eyJhbGciOiJFQ0RILUVTIiwiZW5jIjoiQTI1NkdDTSJ9..abcdefghijklmnop.qrstuvwxyzabcdef.ghijklmnop'
+
+function written (say: (log: ReturnType<typeof createLog>) => void): string {
+  let text = ''
+  say(createLog('test', 'trace', (line) => { text += line }))
+  return text
+}
+
+t.test('no way of logging lets a secret out', async (t) => {
+  const ways: Record<string, (log: ReturnType<typeof createLog>) => void> = {
+    'a field named like a secret': (log) => log.info({ password: PASSWORD, wa_jid: `${NUMBER}@s.whatsapp.net` }, 'x'),
+    'one level down': (log) => log.info({ event: { password: PASSWORD, waJid: NUMBER } }, 'x'),
+    'two levels down': (log) => log.info({ event: { data: { password: PASSWORD, wa_number_e164: `+${NUMBER}` } } }, 'x'),
+    'a number in an honest field': (log) => log.info({ subject: `people.${NUMBER}@s.whatsapp.net` }, 'x'),
+    'a number with a device': (log) => log.info({ who: `${NUMBER}:12@s.whatsapp.net` }, 'x'),
+    'a number in the sentence': (log) => log.info(`sent to +${NUMBER}`),
+    'a LID': (log) => log.info({ who: '900000000000003@lid' }, 'x'),
+    'the message of a foreign error': (log) => log.error({ err: new Error(`refused ${PASSWORD} for ${NUMBER}`) }, 'x'),
+    'the cause of a fault': (log) => log.error({ err: transient('X', 'fine', { cause: new Error(`refused ${PASSWORD} for ${NUMBER}`) }) }, 'x'),
+    'a key of the panel': (log) => log.error({ note: 'ptla_abcdefghijklmnop0123456789' }, 'x'),
+    'a sealed text': (log) => log.error({ note: SEALED }, 'x'),
+  }
+  for (const [way, say] of Object.entries(ways)) t.notMatch(written(say), new RegExp(`${NUMBER}|${PASSWORD}|900000000000003|ptla_abc|eyJhbG`), way)
+})
+
+t.test('a line says what was chosen', async (t) => {
+  const line = JSON.parse(written((log) => log.warn({ claimId: 'c1', err: permanent('STORE_CORRUPT', 'the file is damaged') }, 'command rejected'))) as Record<string, unknown>
+  t.match(line, { level: 'warn', service: 'test', claimId: 'c1', msg: 'command rejected', err: { type: 'Fault', code: 'STORE_CORRUPT', message: 'the file is damaged' } })
+  t.match(line['time'], /^\d{4}-.*Z$/)
+})
