@@ -4,12 +4,12 @@ import type { System } from '../../deploy/staging/system.ts'
 
 const WAIT_MS_MAX = 60_000
 
-export interface Message { readonly id: string, readonly from: 'bot' | 'member', readonly text: string }
+export interface Message { readonly id: string, readonly from: 'bot' | 'member', readonly text: string, readonly at: number }
 
 /** Asks until `look` answers something other than undefined. A door that is closed for a moment is tried again, as a person would. */
-export async function until<Seen> (what: string, look: () => Promise<Seen | undefined>, waitMs = WAIT_MS_MAX): Promise<Seen> {
+export async function until<Seen> (what: string, look: () => Promise<Seen | undefined>, { waitMs = WAIT_MS_MAX, everyMs = 100 } = {}): Promise<Seen> {
   let last: unknown
-  for (const deadline = Date.now() + waitMs; Date.now() < deadline; await delay(100)) {
+  for (const deadline = Date.now() + waitMs; Date.now() < deadline; await delay(everyMs)) {
     try {
       const seen = await look()
       if (seen !== undefined) return seen
@@ -27,8 +27,8 @@ async function json<Body> (url: string, init?: RequestInit): Promise<Body> {
 }
 const post = (body: unknown, headers: Record<string, string> = {}): RequestInit => ({ method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) })
 
-export interface PanelState { readonly users: Array<{ id: number, username: string, email: string, externalId: string | null }>, readonly servers: Array<{ id: number, externalId: string | null, status: string | null, address: string, listens: boolean }>, readonly requests: Record<string, { readonly total: number, readonly statuses: Record<string, number> }>, readonly tooManyRequests: number, readonly serverCreates: number }
-export interface Progress { readonly claim_id: string, readonly status: string, readonly step?: string, readonly message: string, readonly failure_code?: string, readonly deletion_scheduled_at?: string }
+export interface PanelState { readonly users: Array<{ id: number, username: string, email: string, externalId: string | null }>, readonly servers: Array<{ id: number, externalId: string | null, status: string | null, address: string, listens: boolean }>, readonly requests: Record<string, { readonly total: number, readonly statuses: Record<string, number> }>, readonly tooManyRequests: number, readonly serverCreates: number, readonly orphans: readonly string[] }
+export interface Progress { readonly claim_id: string, readonly status: string, readonly step?: string, readonly message: string, readonly failure_code?: string, readonly deletion_scheduled_at?: string, readonly updated_at: string }
 
 export function actor (system: System, number: string) {
   const gateway = system.gatewayUrls[0] ?? ''
@@ -36,9 +36,9 @@ export function actor (system: System, number: string) {
     /** Fills the form in; answers status and body. */
     claim: async (headers: Record<string, string> = {}, door = gateway) => {
       const answer = await fetch(`${door}/api/claim`, { ...post({ username: `user${number.slice(-4)}`, wa_number_e164: `+${number}`, template: 'nodejs' }, headers), signal: AbortSignal.timeout(15_000) })
-      return { status: answer.status, body: await answer.json() as { claim_id: string, error?: { code: string } }, retryAfter: answer.headers.get('retry-after') }
+      return { status: answer.status, body: await answer.json() as { claim_id: string, error?: { code: string, claim_id?: string } }, retryAfter: answer.headers.get('retry-after') }
     },
-    progress: async (claimId: string) => await json<Progress>(`${gateway}/api/claim/${claimId}/status`),
+    progress: async (claimId: string, headers: Record<string, string> = {}) => await json<Progress>(`${gateway}/api/claim/${claimId}/status`, { headers }),
     /** What the member sees of the chat with the bot, oldest first. */
     chat: async () => {
       const { chat } = await json<{ chat: Message[] }>(`${system.whatsappUrl}/people/${number}`)
