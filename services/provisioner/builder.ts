@@ -1,27 +1,27 @@
 // Takes one claim from its request to a server that answers, or to a failure with nothing left behind. Each round of the loop takes the
 // next step of what is written down, and writes down what came of it.
-import { setTimeout as delay } from 'node:timers/promises'
 import { Histogram, type Registry } from 'prom-client'
 import { FAILURE_CODES, type FailureCode, type Step } from '../../contracts/codes.ts'
 import type { claimRequested } from '../../contracts/events/claims.ts'
 import { serverFailed, serverProgressed, serverReady } from '../../contracts/events/servers.ts'
 import { Username } from '../../contracts/ids.ts'
 import type { Bus } from '../common/bus.ts'
-import type { EventData } from '../common/consume.ts'
 import { validatorOf, type Event } from '../common/envelope.ts'
 import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
-import { environmentOf, healthPortOf, type Template } from '../common/templates.ts'
+import { healthPortOf } from '../common/templates.ts'
+import { createCreation } from './creation.ts'
 import type { HealthCheck } from './health-check.ts'
-import { emailOf, isOurs, type Identity } from './identity.ts'
+import { emailOf, isOurs } from './identity.ts'
 import type { Installs } from './installs.ts'
 import type { Inventory } from './inventory.ts'
 import { stopping } from './panel-budget.ts'
-import type { Held, ProgressStore } from './progress-store.ts'
-import { afterDiscard, afterInstall, afterLostCreate, afterProbe, begun, failing, nextStep, stepOf, troubled, untroubled, withoutServer, type Progress } from './provisioning.ts'
-import type { PanelServer, Pterodactyl } from './pterodactyl.ts'
+import type { ProgressStore } from './progress-store.ts'
+import { afterDiscard, afterInstall, afterProbe, begun, failing, nextStep, stepOf, troubled, untroubled, withoutServer, type Progress } from './provisioning.ts'
+import type { Pterodactyl } from './pterodactyl.ts'
 import type { Removal } from './removal.ts'
 import type { TemplateRegister } from './template-register.ts'
+import { sleep, type Work } from './work.ts'
 
 export interface BuilderOptions {
   readonly bus: Bus
@@ -48,23 +48,9 @@ export interface Builder {
   build (event: Event<typeof claimRequested.data>, count: number, signal: AbortSignal): Promise<void>
 }
 
-type Request = EventData<typeof claimRequested>
-
-/** One claim in work: what is written down, and how to write the next. */
-interface Work {
-  readonly request: Request
-  readonly eventId: string
-  readonly identity: Identity
-  readonly signal: AbortSignal
-  held: Held
-}
-
 const ROUNDS_MAX = 200
-const PORT_TRIES_MAX = 10
 /** A bug is tried again a few times, because the next version may mend it; then the member is told. */
 const BUG_TRIES_MAX = 8
-/** A create that failed faster than this never reached its node, so its port is clean. */
-const REFUSED_MS = 4_000
 
 export function createBuilder (options: BuilderOptions): Builder {
   const { bus, panel, store, inventory, installs, isUp, removal, register, seal, newPassword, emailDomain, lostCreateWaitMs, deadlinesMs, now, log, registry } = options
@@ -150,117 +136,6 @@ export function createBuilder (options: BuilderOptions): Builder {
     }
   }
 
-  async function create (work: Work): Promise<void> {
-    if (work.held.progress.create_sent_at !== undefined) return await settleLostCreate(work)
-    const { request: { claim_id, template: name, template_version }, signal } = work
-    const template = await register.template(name, template_version)
-    const { nodes } = template.definition
-    await say(work, 'port')
-    for (let tries = 0; tries < PORT_TRIES_MAX; tries++) {
-      const picked = await inventory.pick(claim_id, nodes, signal)
-      if (picked.kind === 'none') {
-        if (picked.reason === 'full') throw permanent('NO_FREE_PORT', 'no port is free on the nodes of the template')
-        throw transient('NODE_DOWN', 'no node of the template works', { retryAfterMs: Math.max(1_000, inventory.outForMs(nodes)) })
-      }
-      if (await createOn(work, template, picked.port) === 'settled') return
-    }
-    throw transient('PORT_RACED', 'every port that was chosen was taken by somebody else', { retryAfterMs: 2_000 })
-  }
-
-  /** `next`: another port is to be tried. */
-  async function createOn (work: Work, template: Template, picked: { readonly id: number, readonly node: number, readonly ip: string, readonly alias: string | null, readonly port: number }): Promise<'settled' | 'next'> {
-    const { request: { claim_id }, signal } = work
-    const { user } = work.held.progress
-    if (!user) return 'settled'
-    const port = { id: picked.id, node: picked.node, host: inventory.hostOf(picked, picked.node), port: picked.port }
-    const unsent = withoutServer(work.held.progress)
-    const trouble = work.held.progress.trouble === undefined ? {} : { trouble: work.held.progress.trouble }
-    const sentAt = { at: 0 }
-    await say(work, 'create')
-    let made
-    try {
-      made = await panel.createServer({
-        claimId: claim_id, name: `${template.name}-${claim_id.slice(0, 8)}`, userId: user.id, template: template.definition,
-        environment: environmentOf(template.definition, picked.port), allocationId: picked.id,
-      }, async () => {
-        // Many wait for their turn; meanwhile the first may have found the node down.
-        if (inventory.isOut(picked.node)) throw new NodeOut()
-        sentAt.at = now()
-        await save(work, { ...unsent, ...trouble, port, create_sent_at: sentAt.at })
-      }, signal)
-    } catch (error) {
-      // Not carried out, so there is nothing to wait for.
-      if (sentAt.at !== 0 && !isElsewhere(error)) await save(work, { ...unsent, ...trouble })
-      await inventory.release(picked.id, claim_id)
-      if (error instanceof NodeOut) return 'next'
-      throw error
-    }
-    const again = async (): Promise<'next'> => {
-      await save(work, { ...unsent, ...trouble })
-      return 'next'
-    }
-    switch (made.outcome) {
-      case 'created':
-        inventory.worked(picked.node)
-        if (made.server) await adopt(work, template, made.server, sentAt.at)
-        return 'settled'
-      case 'lost':
-        return 'settled'
-      case 'port_taken':
-        inventory.mark(picked.id, picked.node)
-        return await again()
-      case 'exists':
-      case 'raced':
-      case 'node_down': {
-        if (made.outcome === 'node_down') inventory.failed(picked.node)
-        else inventory.mark(picked.id, picked.node)
-        const server = await panel.serverOfClaim(claim_id, 'create', signal)
-        if (server) {
-          await adopt(work, template, server, sentAt.at)
-          return 'settled'
-        }
-        // A create that Wings kept hanging may have left a container that holds the port: it stays reserved for a quarter of an hour.
-        if (made.outcome === 'node_down' && now() - sentAt.at < REFUSED_MS) await inventory.release(picked.id, claim_id)
-        return await again()
-      }
-      case 'user_gone': {
-        const { user: _, ...rest } = unsent
-        await inventory.release(picked.id, claim_id)
-        await save(work, { ...rest, is_password_sure: false })
-        return 'settled'
-      }
-      case 'invalid':
-        await inventory.release(picked.id, claim_id)
-        await again()
-        throw permanent('EGG_INVALID', `the panel refuses what the template ${template.name} asks for`, { cause: made.reason })
-      case 'other':
-        await again()
-        throw made.reason ?? transient('PANEL_DOWN', 'a create was not answered')
-    }
-  }
-
-  async function settleLostCreate (work: Work): Promise<void> {
-    const { request: { claim_id, template: name, template_version }, signal } = work
-    const { create_sent_at: sentAt = 0 } = work.held.progress
-    const found = await panel.serverOfClaim(claim_id, 'create', signal)
-    const verdict = afterLostCreate(found, sentAt, now(), lostCreateWaitMs)
-    if (verdict === 'adopt' && found) return await adopt(work, await register.template(name, template_version), found, sentAt)
-    if (verdict === 'create_again') return await save(work, withoutServer(work.held.progress))
-    if (typeof verdict === 'object') await sleep(Math.max(50, verdict.waitMs), signal)
-  }
-
-  async function adopt (work: Work, template: Template, server: PanelServer, madeAt: number): Promise<void> {
-    const { progress } = work.held
-    const { allocation, id, uuid, identifier, userId, eggId, nodeId } = server
-    if (userId !== progress.user?.id || eggId !== template.definition.egg) throw permanent('IDENTITY_CONFLICT', 'the server of the claim belongs to somebody else or is of another kind')
-    if (!allocation) throw transient('PANEL_DOWN', 'the panel does not show the port of a server')
-    await save(work, {
-      ...withoutServer(progress),
-      port: { id: allocation.id, node: nodeId, host: inventory.hostOf(allocation, nodeId), port: allocation.port },
-      server: { id, uuid, identifier, made_at: madeAt || now() },
-    })
-  }
-
   async function discard (work: Work): Promise<void> {
     const { claim_id, server, user, port } = work.held.progress
     await removal.server(claim_id, { serverId: server?.id, userId: user?.id }, work.signal)
@@ -313,6 +188,7 @@ export function createBuilder (options: BuilderOptions): Builder {
     await save(work, { ...withoutServer(work.held.progress), state: 'failed' })
   }
 
+  const create = createCreation({ panel, inventory, register, lostCreateWaitMs, now, save, say })
   const steps = { account, create, discard, install, probe, cleanup } as const
 
   async function say ({ request: { claim_id, member_id }, eventId, held }: Work, step: Step): Promise<void> {
@@ -342,12 +218,4 @@ export function createBuilder (options: BuilderOptions): Builder {
   return { build }
 }
 
-class NodeOut extends Error {}
-
-const isElsewhere = (error: unknown): boolean => error instanceof Fault && error.code === 'CLAIM_ELSEWHERE'
 const isFailureCode = (code: string): code is FailureCode => (FAILURE_CODES as readonly string[]).includes(code)
-
-async function sleep (ms: number, signal: AbortSignal): Promise<void> {
-  if (ms > 0) await delay(ms, undefined, { signal }).catch(() => {})
-  if (signal.aborted) throw stopping()
-}

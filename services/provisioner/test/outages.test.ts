@@ -1,5 +1,5 @@
 import t from 'tap'
-import { accountsOf, callsOf, failure, panelCall, ready, world } from './harness.ts'
+import { accountsOf, failure, ready, world } from './harness.ts'
 
 t.test('a node', async (t) => {
   const w = await world(t)
@@ -54,6 +54,18 @@ t.test('answers that are lost', async (t) => {
   t.equal(accountsOf(w.panel).length, 2)
 })
 
+t.test('a create that goes on after we gave up waiting', async (t) => {
+  const w = await world(t, { panel: { knobs: { guzzleTimeoutMs: 900 }, wings: { create: { kind: 'hang', ms: 60_000 } } } })
+  await w.provisioner({ PANEL_WRITE_TIMEOUT_MS: 200, LOST_CREATE_WAIT_MS: 1_500 })
+  const { claim_id } = await w.request()
+  while (w.panel.state().servers.length === 0) await new Promise(setImmediate)
+  w.panel.setWings({ create: null })
+  ready(await w.ended(claim_id))
+  t.equal(w.panel.state().serverCreates, 2, 'is waited for, and sent again when the panel has taken it back')
+  t.equal(w.panel.state().servers.length, 1)
+  t.notOk(w.said(claim_id).some(({ data }) => (data as { attempt?: number }).attempt === 2), 'its row is not believed while it may still go')
+})
+
 t.test('a panel', async (t) => {
   const w = await world(t)
   const provisioner = await w.provisioner()
@@ -76,44 +88,4 @@ t.test('a panel', async (t) => {
   await second.stop()
   await w.provisioner({ PANEL_URL: 'http://127.0.0.1:9', PANEL_DEADLINE_MS: 300 })
   t.equal(failure(await w.ended((await w.request()).claim_id)), 'PANEL_DOWN@account', 'so is one that is not there')
-})
-
-t.test("the panel's rate limit", async (t) => {
-  const w = await world(t, { panel: { knobs: { rateLimit: 30, rateWindowMs: 1_000 } } })
-  await w.provisioner({ RATE_WINDOW_MS: 1_000, INSTALL_POLL_EVERY_MS: 300 })
-  const requests = await Promise.all(Array.from({ length: 20 }, () => w.request()))
-  for (const { claim_id } of requests) ready(await w.ended(claim_id))
-  t.equal(w.panel.state().tooManyRequests, 0, 'is never met by us alone')
-
-  // Another program with a key of the same administrator uses the limit up.
-  const { claim_id } = await w.request()
-  for (let call = 0; call < 40; call++) await panelCall(w.panel, 'GET', '/users/1', undefined, w.panel.keys.read)
-  ready(await w.ended(claim_id))
-  const refused = Object.entries(w.panel.state().requests).filter(([route]) => route !== 'GET /users/{user}').reduce((sum, [, { statuses }]) => sum + (statuses['429'] ?? 0), 0)
-  t.ok(refused <= 2, 'is waited out where others use it up')
-  })
-
-t.test('two provisioners', async (t) => {
-  const w = await world(t)
-  await Promise.all([w.provisioner(), w.provisioner()])
-  const requests = await Promise.all(Array.from({ length: 20 }, () => w.request()))
-  for (const { claim_id } of requests) ready(await w.ended(claim_id))
-  t.equal(w.panel.state().servers.length, 20)
-  t.same(Object.keys(w.panel.state().requests['POST /servers']?.statuses ?? {}), ['201'], 'never go for the same port')
-})
-
-t.test('a provisioner that stops', async (t) => {
-  const w = await world(t)
-  const first = await w.provisioner()
-  w.panel.setWings({ install: 'never' })
-  const { claim_id } = await w.request()
-  while (w.panel.state().servers.length === 0) await new Promise(setImmediate)
-  const from = Date.now()
-  await first.stop()
-  t.ok(Date.now() - from < 2_000, 'hands back what it waits for at once')
-  await w.provisioner()
-  const [server] = w.panel.state().servers
-  w.panel.installFinished(server?.id ?? 0, true)
-  t.equal(ready(await w.ended(claim_id)).server_id, server?.id, 'and the next goes on where it was')
-  t.same([w.panel.state().serverCreates, callsOf(w.panel)['POST /users']], [1, 1])
 })

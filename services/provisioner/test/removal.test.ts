@@ -83,6 +83,12 @@ t.test('a server that is not of the claim', async (t) => {
   t.ok(hasServer(two.server.server_id) && hasUser(two.server.user_id), 'is not deleted, whatever its number')
   t.notOk(hasServer(one.server.server_id), 'but its own is')
 
+  const gone = await active(w)
+  w.panel.removeServer(gone.server.server_id)
+  await w.remove(gone.request, { user_id: gone.server.user_id, server_id: two.server.server_id })
+  t.equal(await userDeleted(gone.request.claim_id), true)
+  t.ok(hasServer(two.server.server_id), 'not even where its own is gone already')
+
   const three = await active(w)
   await panelCall(w.panel, 'PATCH', `/servers/${three.server.server_id}/details`, { name: 'renamed', user: three.server.user_id })
   await w.remove(three.request, three.server)

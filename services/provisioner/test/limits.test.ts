@@ -1,0 +1,42 @@
+import t from 'tap'
+import { callsOf, panelCall, ready, world } from './harness.ts'
+
+t.test("the panel's rate limit", async (t) => {
+  const w = await world(t, { panel: { knobs: { rateLimit: 30, rateWindowMs: 1_000 } } })
+  await w.provisioner({ RATE_WINDOW_MS: 1_000, INSTALL_POLL_EVERY_MS: 300 })
+  const requests = await Promise.all(Array.from({ length: 20 }, () => w.request()))
+  for (const { claim_id } of requests) ready(await w.ended(claim_id))
+  t.equal(w.panel.state().tooManyRequests, 0, 'is never met by us alone')
+
+  // Another program with a key of the same administrator uses the limit up.
+  const { claim_id } = await w.request()
+  for (let call = 0; call < 40; call++) await panelCall(w.panel, 'GET', '/users/1', undefined, w.panel.keys.read)
+  ready(await w.ended(claim_id))
+  const refused = Object.entries(w.panel.state().requests).filter(([route]) => route !== 'GET /users/{user}').reduce((sum, [, { statuses }]) => sum + (statuses['429'] ?? 0), 0)
+  t.ok(refused <= 2, 'is waited out where others use it up')
+  })
+
+t.test('two provisioners', async (t) => {
+  const w = await world(t)
+  await Promise.all([w.provisioner(), w.provisioner()])
+  const requests = await Promise.all(Array.from({ length: 20 }, () => w.request()))
+  for (const { claim_id } of requests) ready(await w.ended(claim_id))
+  t.equal(w.panel.state().servers.length, 20)
+  t.same(Object.keys(w.panel.state().requests['POST /servers']?.statuses ?? {}), ['201'], 'never go for the same port')
+})
+
+t.test('a provisioner that stops', async (t) => {
+  const w = await world(t)
+  const first = await w.provisioner()
+  w.panel.setWings({ install: 'never' })
+  const { claim_id } = await w.request()
+  while (w.panel.state().servers.length === 0) await new Promise(setImmediate)
+  const from = Date.now()
+  await first.stop()
+  t.ok(Date.now() - from < 2_000, 'hands back what it waits for at once')
+  await w.provisioner()
+  const [server] = w.panel.state().servers
+  w.panel.installFinished(server?.id ?? 0, true)
+  t.equal(ready(await w.ended(claim_id)).server_id, server?.id, 'and the next goes on where it was')
+  t.same([w.panel.state().serverCreates, callsOf(w.panel)['POST /users']], [1, 1])
+})
