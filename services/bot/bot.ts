@@ -4,9 +4,8 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { proto, WAVersion } from '@whiskeysockets/baileys'
 import { messageOutbound } from '../../contracts/events/messages.ts'
-import { getClaim, rosterSummary, sendLogin, type ClaimView } from '../../contracts/requests.ts'
 import { botMessages, leaseBucket, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
-import { answering, createBus } from '../common/bus.ts'
+import { createBus } from '../common/bus.ts'
 import { type Bucket } from '../common/bucket.ts'
 import { on, type Subscription } from '../common/consume.ts'
 import { codeOf, Fault } from '../common/fault.ts'
@@ -30,6 +29,7 @@ import { createBotMetrics, type ConnectionState } from './metrics.ts'
 import { createNumbers } from './numbers.ts'
 import { createPairing } from './pairing.ts'
 import { createRecentMessages } from './recent-messages.ts'
+import { createResponder } from './requests.ts'
 import { startReader, type RosterReader } from './roster-reader.ts'
 import { numbersOf, type Membership, type Person } from './roster.ts'
 import { createCipher } from './session-cipher.ts'
@@ -92,31 +92,7 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
   })
   const http = await serveInternal({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT, secret: config.INTERNAL_SECRET, check, pairing, log })
   log.info({ internalPort: http.port }, 'the internal port is open')
-  /** Once this bot has held the session: a standby must not draw questions to itself. */
-  let isResponding = false
-  async function respond (): Promise<void> {
-    if (isResponding) return
-    isResponding = true
-    await bus.respond([
-      answering(rosterSummary, async () => ({
-        ok: true as const, state: isRosterReliable() ? 'known' as const : 'unknown' as const, size: belief().roster?.people.length ?? 0,
-        seen_at: belief().seenAt === null ? null : new Date(belief().seenAt as number).toISOString(), connection: state,
-      })),
-      answering(sendLogin, async ({ claim_id }) => {
-        if (!link) return { ok: false as const, rejection: 'BOT_OFFLINE' as const }
-        const found = await bus.request(getClaim, { claim_id })
-        if (!found.ok) return { ok: false as const, rejection: 'NOT_FOUND' as const }
-        return await loginOnWord(found.claim)
-      }),
-    ])
-  }
-
-  async function loginOnWord (claim: ClaimView) {
-    const to = await numbers.addressee(claim.wa_jid.slice(0, claim.wa_jid.indexOf('@')))
-    if (!to) return { ok: false, rejection: 'WHATSAPP_NOT_REGISTERED' } as const
-    const result = await newLogin(claim, to, claim.language ?? 'id')
-    return result.ok ? result : { ok: false, rejection: result.rejection } as const
-  }
+  const respond = createResponder({ bus, numbers, newLogin, belief, isReliable: isRosterReliable, state: () => state, isOpen: () => link !== null })
 
   /** A LID that wrote to us is the member whose number the aliases know. */
   function identify ({ phone, lid }: Person): { to: Person, numbers: readonly string[] } {

@@ -11,7 +11,8 @@ import type { BotMetrics, ConnectionState } from './metrics.ts'
 import type { Pairing } from './pairing.ts'
 import { afterClose, type Backoff } from './reconnect.ts'
 import type { Session } from './session-store.ts'
-import { openSocket, type Incoming, type Link, type ReachoutLock, type SocketOptions } from './whatsapp.ts'
+import type { Incoming } from './incoming.ts'
+import { openSocket, type Link, type ReachoutLock, type SocketOptions } from './whatsapp.ts'
 import type { Person } from './roster.ts'
 
 export interface ConnectionHooks {

@@ -12,7 +12,8 @@ import type { LoginSent, NewLogin } from './login.ts'
 import type { BotMetrics } from './metrics.ts'
 import type { Membership, Person } from './roster.ts'
 import type { Sender } from './sender.ts'
-import type { Incoming, Link } from './whatsapp.ts'
+import type { Incoming } from './incoming.ts'
+import type { Link } from './whatsapp.ts'
 
 export interface TalkOptions {
   readonly bus: Pick<Bus, 'request'>

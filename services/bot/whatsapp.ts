@@ -1,16 +1,14 @@
 // One connection to WhatsApp through Baileys 7.0.0-rc14: plain values in and out. Baileys never reconnects itself; connection.ts makes a
 // new one of these each time.
 import {
-  Browsers, generateMessageIDV2, isJidGroup, isLidUser, isPnUser, jidDecode, makeWASocket, normalizeMessageContent, USyncQuery, USyncUser,
-  type BinaryNode, type proto, type WAMessage, type WAVersion,
+  Browsers, generateMessageIDV2, isPnUser, jidDecode, makeWASocket, USyncQuery, USyncUser, type BinaryNode, type proto, type WAVersion,
 } from '@whiskeysockets/baileys'
 import { permanent, transient } from '../common/fault.ts'
+import { incomingOf, isIgnored, personIn, type Incoming } from './incoming.ts'
 import type { LibraryLog } from './library-log.ts'
 import type { RecentMessages } from './recent-messages.ts'
 import type { Person, Reading } from './roster.ts'
 import type { Session } from './session-store.ts'
-
-export interface Incoming { readonly id: string, readonly from: Person, readonly text: string, /** Epoch ms. */ readonly sentAt: number }
 
 export type SendResult = { readonly kind: 'accepted' } | { readonly kind: 'refused', readonly error: string }
 
@@ -58,7 +56,6 @@ export interface SocketOptions {
   readonly recent: RecentMessages<proto.IMessage>
 }
 
-const TEXT_LENGTH_MAX = 1_000
 const QUERY_CODES: Readonly<Record<number, string>> = { 403: 'WHATSAPP_NOT_IN_GROUP', 404: 'WHATSAPP_NOT_IN_GROUP', 429: 'WHATSAPP_RATE_LIMITED' }
 
 /** Connects at once; everything comes through `listener`. The answer ends the connection. */
@@ -198,31 +195,6 @@ export function withSecret (qr: string, secret: string): string {
   const parts = qr.split(',')
   if (parts.length < 4) throw permanent('WHATSAPP_QR_UNKNOWN', 'the QR text is of an unknown form')
   return parts.with(3, secret).join(',')
-}
-
-function isIgnored (jid: string, groupId: string): boolean {
-  if (isJidGroup(jid)) return jid !== groupId
-  return jid.endsWith('@broadcast') || jid.endsWith('@newsletter') || jid.endsWith('@bot')
-}
-
-function personIn ({ id, phoneNumber, lid }: { id: string, phoneNumber?: string | undefined, lid?: string | undefined }): Person {
-  return personOf([id, phoneNumber, lid])
-}
-
-/** A person from JIDs of either kind; device numbers are dropped. */
-export function personOf (jids: readonly (string | null | undefined)[]): Person {
-  const user = (fits: (jid: string | undefined) => boolean | undefined): string | undefined => jidDecode(jids.find((jid) => fits(jid ?? undefined)) ?? undefined)?.user
-  const [phone, lid] = [user(isPnUser), user(isLidUser)]
-  return { ...(phone === undefined ? {} : { phone }), ...(lid === undefined ? {} : { lid }) }
-}
-
-function incomingOf ({ key, message, messageTimestamp }: WAMessage): Incoming | null {
-  if (key.fromMe || !key.id || !key.remoteJid || isJidGroup(key.remoteJid)) return null
-  const content = normalizeMessageContent(message)
-  const text = content?.conversation ?? content?.extendedTextMessage?.text
-  const from = personOf([key.remoteJid, key.remoteJidAlt])
-  if (!text || (from.phone ?? from.lid) === undefined) return null
-  return { id: key.id, from, text: text.slice(0, TEXT_LENGTH_MAX), sentAt: Number(messageTimestamp ?? 0) * 1_000 }
 }
 
 function lockOf ({ isActive, timeEnforcementEnds }: { isActive?: boolean | undefined, timeEnforcementEnds?: Date | undefined }): ReachoutLock {

@@ -69,7 +69,7 @@ const fast = {
   ROSTER_EVERY_MS: '60000', ROSTER_DEBOUNCE_MS: '20', ROSTER_GAP_MS: '10', ROSTER_CONFIRM_READS: '3', ROSTER_CONFIRM_MS: '150', RECONNECT_MIN_MS: '20', RECONNECT_MAX_MS: '100', SEND_GAP_MS: '5', ANSWER_TIMEOUT_MS: '1500',
   LEASE_MS: '1000', INTERNAL_PORT: '0',
 }
-const waitMsMax = 15_000
+const waitMsMax = 25_000
 
 /** By default the bot is linked already. */
 export async function world (t: Test, options: Options & { linked?: boolean } = {}): Promise<World> {

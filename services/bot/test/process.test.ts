@@ -12,7 +12,7 @@ interface Spawned { readonly child: ChildProcess, output: () => string, saw: (te
 
 /** The bot as it runs in staging; everything it writes is kept. */
 function spawnBot (t: Test, env: Record<string, string>, bootstrap = true): Spawned {
-  const child = spawn(process.execPath, [...(bootstrap ? ['--import', './deploy/staging/whatsapp/trust-root.ts'] : []), 'services/bot/main.ts'], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [...(bootstrap ? ['--import', './deploy/staging/whatsapp/trust-root.ts'] : []), 'services/bot/main.ts'], { cwd: root, env: env as NodeJS.ProcessEnv, stdio: ['ignore', 'pipe', 'pipe'] })
   let written = ''
   const exit = once(child, 'exit').then(([code]) => code as number | null)
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => { written += chunk.toString() })
