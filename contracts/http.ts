@@ -50,7 +50,10 @@ export type ClaimProgress = Static<typeof ClaimProgress>
 
 export const TemplateOffers = Type.Object({
   templates: Type.Array(Type.Object({ name: TemplateName, version: TemplateVersion, title: Type.String(), description: Type.String() })),
+  /** Where a member goes on: into the group, to the bot's chat, to the panel. Each only where the gateway was told. */
+  links: Type.Optional(Type.Object({ group: Type.Optional(Type.String()), bot: Type.Optional(Type.String()), panel: Type.Optional(Type.String()) })),
 })
+export type TemplateOffers = Static<typeof TemplateOffers>
 
 /** The bot's internal port: `POST /internal/check-member`, header `X-Internal-Secret`. */
 export const CheckMemberQuestion = Type.Object({

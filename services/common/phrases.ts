@@ -1,13 +1,15 @@
 // The words that people read, without any I/O, so that services, the bot and a page in a browser say the same.
 import { CLAIM_STATUSES, FAILURE_CODES, HTTP_CODES, STEPS } from '../../contracts/codes.ts'
 import type { Language } from '../../contracts/ids.ts'
+import { fill, placeholdersOf, type PhraseValues } from './fill.ts'
+
+export { placeholdersOf, type PhraseValues } from './fill.ts'
+export { wib } from './wib.ts'
 
 export const LANGUAGES: readonly Language[] = ['id', 'en']
 
 /** `<area>.<key>` → the words, with `{name}` where a value goes. */
 export type Phrases = ReadonlyMap<string, string>
-
-export type PhraseValues = Readonly<Record<string, string | number>>
 
 export interface Messages {
   /**
@@ -18,10 +20,6 @@ export interface Messages {
   has (key: string): boolean
 }
 
-const PLACEHOLDER = /\{(\w+)\}/g
-
-export const placeholdersOf = (text: string): string[] => [...new Set([...text.matchAll(PLACEHOLDER)].map(([, name]) => name as string))].toSorted()
-
 /** Throws one error that names everything that is wrong: keys or placeholders that only one language has, and codes without words. */
 export function createMessages (phrases: Readonly<Record<Language, Phrases>>): Messages {
   const problems = problemsOf(phrases)
@@ -30,11 +28,7 @@ export function createMessages (phrases: Readonly<Record<Language, Phrases>>): M
     say: (language, key, values = {}) => {
       const text = phrases[language].get(key)
       if (text === undefined) throw new Error(`there are no words for ${key}`)
-      return text.replace(PLACEHOLDER, (_, name: string) => {
-        const value = values[name]
-        if (value === undefined) throw new Error(`${key} needs a value for {${name}}`)
-        return String(value)
-      })
+      return fill(text, values, key)
     },
     has: (key) => phrases.id.has(key),
   }
@@ -60,20 +54,4 @@ function problemsOf (phrases: Readonly<Record<Language, Phrases>>): string[] {
     for (const language of LANGUAGES) if (phrases[language].get(key)?.trim() === '') problems.push(`${language} has an empty ${key}`)
   }
   return problems
-}
-
-const LOCALES: Readonly<Record<Language, string>> = { id: 'id-ID', en: 'en-GB' }
-const WIB: Readonly<Record<Language, Intl.DateTimeFormat>> = { id: formatOf('id'), en: formatOf('en') }
-
-/**
- * Day, date and time in western Indonesia: "Senin, 23 November 2026 pukul 22.48 WIB". Seconds are cut, so a stated deadline is never later
- * than the real one.
- */
-export function wib (date: Date, language: Language): string {
-  // ICU separates some parts by no-break or narrow spaces, which vary between its versions and look odd in a chat.
-  return `${WIB[language].format(date).replace(/[\u00a0\u202f]/g, ' ')} WIB`
-}
-
-function formatOf (language: Language): Intl.DateTimeFormat {
-  return new Intl.DateTimeFormat(LOCALES[language], { dateStyle: 'full', timeStyle: 'short', timeZone: 'Asia/Jakarta' })
 }

@@ -10,6 +10,7 @@ import type { Messages } from '../common/phrases.ts'
 import type { Templates } from '../common/templates.ts'
 import { createClaiming } from './claiming.ts'
 import type { Config } from './config.ts'
+import { allowOrigins } from './cors.ts'
 import { answerBrokenRequest, createTelling, refuseOtherMethods } from './errors.ts'
 import type { App, Gateway } from './gateway.ts'
 import { createHttpMetrics, observeRequests } from './http-metrics.ts'
@@ -22,14 +23,17 @@ import { formPage } from './routes/form-page.ts'
 import { health } from './routes/health.ts'
 import { listTemplates } from './routes/list-templates.ts'
 import { openApi } from './routes/open-api.ts'
+import { siteFiles } from './routes/site-files.ts'
 import { stylesheet } from './routes/stylesheet.ts'
+import type { Site } from './site.ts'
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'TRUST_PROXY' | 'GROUP_INVITE_URL' | 'BOT_NUMBER' | 'RATE_LIMIT_IP_PER_MINUTE' | 'RATE_LIMIT_JID_PER_MINUTE' | 'RATE_LIMIT_STATUS_PER_MINUTE'>
+  readonly config: Pick<Config, 'TRUST_PROXY' | 'GROUP_INVITE_URL' | 'BOT_NUMBER' | 'RATE_LIMIT_IP_PER_MINUTE' | 'RATE_LIMIT_JID_PER_MINUTE' | 'RATE_LIMIT_STATUS_PER_MINUTE' | 'PANEL_PUBLIC_URL' | 'CORS_ORIGIN'>
   readonly bus: Pick<Bus, 'request' | 'isConnected'>
   readonly membership: Pick<Membership, 'check'>
   readonly messages: Messages
   readonly templates: Templates
+  readonly site?: Site | undefined
   readonly log: Log
   readonly metrics: Metrics
   readonly now: () => Date
@@ -87,6 +91,7 @@ export async function createApp (options: AppOptions): Promise<App> {
     // Before the body is read: what it holds does not matter where nobody takes it.
     if (request.is404) throw new Refusal('NOT_FOUND')
   })
+  allowOrigins(app, (config.CORS_ORIGIN ?? '').split(',').map((origin) => origin.trim()).filter(Boolean))
 
   // External plugins first, then what the routes share, then the routes, then what needs to know all of them.
   await app.register(formbody, { bodyLimit: BODY_BYTES_MAX })
@@ -98,10 +103,10 @@ export async function createApp (options: AppOptions): Promise<App> {
     attemptsPerAddress: config.RATE_LIMIT_IP_PER_MINUTE, attemptsPerNumber: config.RATE_LIMIT_JID_PER_MINUTE, looksPerAddress: config.RATE_LIMIT_STATUS_PER_MINUTE,
   })
   const gateway: Gateway = {
-    bus, limits, messages, templates, metrics, log, now, inviteUrl: config.GROUP_INVITE_URL, botNumber: config.BOT_NUMBER,
+    bus, limits, messages, templates, metrics, log, now, inviteUrl: config.GROUP_INVITE_URL, botNumber: config.BOT_NUMBER, panelUrl: config.PANEL_PUBLIC_URL, site: options.site,
     claiming: createClaiming({ bus, membership, templates }),
   }
-  for (const route of [createClaim, claimStatus, listTemplates, openApi, health, formPage, claimPage, stylesheet]) route(app, gateway)
+  for (const route of [createClaim, claimStatus, listTemplates, openApi, health, formPage, claimPage, stylesheet, siteFiles]) route(app, gateway)
   refuseOtherMethods(app, new Map(routes))
   return app
 }

@@ -18,6 +18,12 @@ export const Config = Type.Object({
   GROUP_INVITE_URL: Type.Optional(Type.String({ pattern: '^https://[^\\s]+$', maxLength: 200 })),
   /** The bot's own number, digits with country code, for a link that opens the chat with it. */
   BOT_NUMBER: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{5,16}$' })),
+  /** Where members log in, for the page that says that a server is ready. */
+  PANEL_PUBLIC_URL: Type.Optional(Type.String({ pattern: '^https?://[^\\s]+$', maxLength: 200 })),
+  /** The exported claim page (`npm run build:web`). Where it is absent, the form is served without it. */
+  WEB_DIR: Type.String({ default: 'services/web/out' }),
+  /** Other origins that serve the claim page and may use the API from there, by comma: `https://klaim.example`. */
+  CORS_ORIGIN: Type.Optional(Type.String({ pattern: '^https?://[^\\s,/*]+( *, *https?://[^\\s,/*]+)*$', maxLength: 2_000 })),
   /** Attempts to claim, per client address. */
   RATE_LIMIT_IP_PER_MINUTE: PerMinute(20),
   /** Attempts to claim, per number. */

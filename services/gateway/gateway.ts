@@ -8,6 +8,7 @@ import type { Templates } from '../common/templates.ts'
 import type { Claiming } from './claiming.ts'
 import type { HttpMetrics } from './http-metrics.ts'
 import type { Limits } from './limits.ts'
+import type { Site } from './site.ts'
 
 export type App = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, TypeBoxTypeProvider>
 
@@ -20,6 +21,9 @@ export interface Gateway {
   readonly log: Log
   readonly metrics: HttpMetrics
   readonly inviteUrl: string | undefined
+  readonly panelUrl: string | undefined
+  /** The exported claim page, where there is one. */
+  readonly site: Site | undefined
   readonly botNumber: string | undefined
   readonly now: () => Date
 }

@@ -11,13 +11,14 @@ import { inLanguage } from '../pages/layout.ts'
 import { wordsOf } from '../refusal.ts'
 import { chosenLanguage, requestLanguage } from '../request-language.ts'
 import { offersOf } from './list-templates.ts'
+import { sendFile } from './site-files.ts'
 
 /** The API's form without a password, and with a key made when the form was shown: pressing the button twice finds the same claim. */
 const { password: _password, ...fields } = ClaimForm.properties
 const PostedForm = Type.Object({ ...fields, idempotency_key: Type.Optional(IdempotencyKey) }, { additionalProperties: false })
 
 export function formPage (app: App, gateway: Gateway): void {
-  const { claiming, limits, messages, metrics, templates, inviteUrl } = gateway
+  const { claiming, limits, messages, metrics, templates, inviteUrl, site } = gateway
 
   function show (request: FastifyRequest, reply: FastifyReply, values: FormValues, error?: unknown): FastifyReply {
     const language = requestLanguage(request)
@@ -32,8 +33,10 @@ export function formPage (app: App, gateway: Gateway): void {
     return reply.headers({ 'cache-control': 'no-store', 'content-language': language }).type('text/html; charset=utf-8').send(page.text)
   }
 
-  app.get('/', { config: { page: true } }, async (request, reply) =>
-    show(request, reply, { wa_number_e164: '', username: '', template: templates.keys().next().value ?? '', idempotency_key: randomUUID() }))
+  app.get('/', { config: { page: true } }, async (request, reply) => {
+    if (site) return sendFile(request, reply, site.pages[requestLanguage(request)])
+    return show(request, reply, { wa_number_e164: '', username: '', template: templates.keys().next().value ?? '', idempotency_key: randomUUID() })
+  })
 
   app.post('/', { config: { page: true }, schema: { body: PostedForm }, attachValidation: true }, async (request, reply) => {
     try {

@@ -11,11 +11,16 @@ export const listTemplatesSchema = {
   response: { 200: TemplateOffers, '4xx': ErrorBody, '5xx': ErrorBody },
 }
 
-export function listTemplates (app: App, { templates }: Gateway): void {
+export function listTemplates (app: App, { templates, inviteUrl, botNumber, panelUrl }: Gateway): void {
+  const links = {
+    ...(inviteUrl === undefined ? {} : { group: inviteUrl }),
+    ...(botNumber === undefined ? {} : { bot: `https://wa.me/${botNumber}` }),
+    ...(panelUrl === undefined ? {} : { panel: panelUrl }),
+  }
   app.get('/api/templates', { schema: listTemplatesSchema }, async (request, reply) => {
     const language = requestLanguage(request)
     reply.headers({ 'cache-control': 'no-cache', 'content-language': language })
-    return { templates: offersOf(templates, language) }
+    return { templates: offersOf(templates, language), links }
   })
 }
 
