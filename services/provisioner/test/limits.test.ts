@@ -17,12 +17,12 @@ t.test("the panel's rate limit", async (t) => {
   })
 
 t.test('two provisioners', async (t) => {
-  const w = await world(t)
+  const w = await world(t, { panel: { nodes: [{ name: 'one', ip: '127.70.3.1', ports: [20100, 20109] }, { name: 'two', ip: '127.70.3.1', ports: [20110, 20119] }] } })
   await Promise.all([w.provisioner(), w.provisioner()])
   const requests = await Promise.all(Array.from({ length: 20 }, () => w.request()))
   for (const { claim_id } of requests) ready(await w.ended(claim_id))
   t.equal(w.panel.state().servers.length, 20)
-  t.same(Object.keys(w.panel.state().requests['POST /servers']?.statuses ?? {}), ['201'], 'never go for the same port')
+  t.same(Object.keys(w.panel.state().requests['POST /servers']?.statuses ?? {}), ['201'], 'never go for the same port, not even for the last one')
 })
 
 t.test('a provisioner that stops', async (t) => {
