@@ -63,7 +63,7 @@ t.test('scripts/check-templates', async (t) => {
   const file = join(t.testdir({}), 'templates.json')
   const check = async (templates: object, env: object = {}): Promise<{ code: number, output: string }> => await new Promise((resolve) => {
     writeFileSync(file, JSON.stringify({ templates }))
-    execFile(process.execPath, [join(import.meta.dirname, '../check-templates.ts'), file], { env: { ...process.env, PANEL_URL: panel.url, PANEL_KEY: panel.applicationKey, ...env } }, (error, stdout, stderr) => {
+    execFile(process.execPath, [join(import.meta.dirname, '../../../scripts/check-templates.ts'), file], { env: { ...process.env, PANEL_URL: panel.url, PANEL_KEY: panel.applicationKey, ...env } }, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr })
     })
   })

@@ -1,14 +1,14 @@
 // scripts/check-templates: the templates against the live panel. PANEL_URL, PANEL_KEY or PANEL_KEY_FILE; the file is the first argument or TEMPLATES_FILE.
 import { Registry } from 'prom-client'
 import { Type } from 'typebox'
-import { loadConfig } from '../common/config.ts'
-import { Fault } from '../common/fault.ts'
-import { loadTemplates } from '../common/templates.ts'
-import { Config } from './config.ts'
-import { createPanelBudget } from './panel-budget.ts'
-import { createPanelClient } from './panel-client.ts'
-import { createPterodactyl } from './pterodactyl.ts'
-import { checkTemplates } from './template-check.ts'
+import { loadConfig } from '../services/common/config.ts'
+import { Fault } from '../services/common/fault.ts'
+import { loadTemplates } from '../services/common/templates.ts'
+import { Config } from '../services/provisioner/config.ts'
+import { createPanelBudget } from '../services/provisioner/panel-budget.ts'
+import { createPanelClient } from '../services/provisioner/panel-client.ts'
+import { createPterodactyl } from '../services/provisioner/pterodactyl.ts'
+import { checkTemplates } from '../services/provisioner/template-check.ts'
 
 const { PANEL_URL, PANEL_KEY, TEMPLATES_FILE } = Config.properties
 const Settings = Type.Object({ PANEL_URL, PANEL_KEY, TEMPLATES_FILE })
