@@ -98,18 +98,17 @@ const bucket = (name: string, service: ServiceName, summary: string, limits: Par
   ({ name, service, summary, history: 1, maxValueBytes: 64 * KIB, maxBytes: 64 * MIB, ttlMs: null, ...limits })
 
 /** How far each claim is on the panel: every id that the panel gave, before the next step is taken. */
-export const provisioningBucket = bucket('provisioning', 'provisioner', 'Progress of claims on the panel', { history: 5 })
+export const provisioningBucket = bucket('provisioning', 'provisioner', 'Progress of claims on the panel')
 /** Ports picked but not yet taken on the panel; they free themselves. */
 export const allocationsBucket = bucket('allocations', 'provisioner', 'Reserved allocations', { ttlMs: 15 * MINUTE })
 /** Every version of every template that was ever offered, so that a claim is built from the version it was accepted with. */
-export const templatesBucket = bucket('templates', 'provisioner', 'Templates by name and version', { history: 1 })
+export const templatesBucket = bucket('templates', 'provisioner', 'Templates by name and version')
 export const brakeBucket = bucket('brake', 'reaper', 'Recent departures and the state of the brake', { history: 5, maxValueBytes: 512 * KIB })
 export const sessionBucket = bucket('whatsapp_session', 'bot', 'Credentials and keys of the linked device, encrypted', { maxValueBytes: 512 * KIB })
 export const leaseBucket = bucket('whatsapp_lease', 'bot', 'Which bot holds the session', { ttlMs: 30 * SECOND })
-export const rosterBucket = bucket('roster', 'bot', 'The roster as last believed, and announcements not yet made', { history: 3, maxValueBytes: 900 * KIB })
-export const aliasBucket = bucket('aliases', 'bot', 'Which LID belongs to which phone number')
+export const rosterBucket = bucket('roster', 'bot', 'The roster as last believed, which LID is which number, and announcements not yet made', { history: 3, maxValueBytes: 900 * KIB })
 export const sentBucket = bucket('sent', 'bot', 'Which messages were handed to WhatsApp, under which ids', { ttlMs: 30 * DAY })
 
 export const BUCKETS: readonly BucketDefinition[] = [
-  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, aliasBucket, sentBucket,
+  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, sentBucket,
 ]

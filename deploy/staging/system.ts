@@ -2,7 +2,7 @@
 // The demo shows it, and the journey tests kill it piece by piece.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, openSync, closeSync, readFileSync } from 'node:fs'
+import { closeSync, cpSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort, startNats, type Nats } from './nats/nats-server.ts'
@@ -58,6 +58,8 @@ export async function startSystem (options: SystemOptions): Promise<System> {
   const at = (...parts: string[]): string => join(directory, ...parts)
   mkdirSync(at('logs'), { recursive: true, mode: 0o700 })
   const secrets = stagingSecrets(at('secrets'), (path) => readFileSync(path, 'utf8'))
+  // A copy, so that the offer and the words stay the same over every restart, whatever happens to the checkout meanwhile.
+  cpSync(join(ROOT, 'config'), at('config'), { recursive: true })
   const running = new Map<ProcessName, ChildProcess>()
   const group = '120363000000000001@g.us'
 
@@ -71,13 +73,15 @@ export async function startSystem (options: SystemOptions): Promise<System> {
   say('Starting nats-server')
   const nats = await startNats({ storeDir: at('nats') })
 
+  const templates = { TEMPLATES_FILE: at('config', 'templates.json') }
+  const words = { MESSAGES_DIR: at('config', 'messages') }
   const settings: Record<Service, (second: boolean) => Record<string, string>> = {
     'claim-store': () => ({ BOOK_FILE: at('book', 'claims.json'), GRACE_MS: String(graceMs) }),
-    provisioner: () => ({ PANEL_URL: address(port.panel), CLAIM_EMAIL_DOMAIN: 'members.klaim.invalid' }),
+    provisioner: () => ({ PANEL_URL: address(port.panel), CLAIM_EMAIL_DOMAIN: 'members.klaim.invalid', ...templates }),
     reaper: () => ({ BOT_URL: address(port.bot), GRACE_MS: String(graceMs) }),
-    notifier: () => ({ PANEL_PUBLIC_URL: address(port.panel) }),
-    bot: (second) => ({ PANEL_PUBLIC_URL: address(port.panel), GROUP_ID: group, INTERNAL_HOST: '127.0.0.1', INTERNAL_PORT: String(second ? port.bot2 : port.bot), WHATSAPP_URL: `ws://127.0.0.1:${port.socket}/ws/chat` }),
-    gateway: (second) => ({ BOT_URL: address(port.bot), HTTP_HOST: '127.0.0.1', HTTP_PORT: String(second ? port.gateway2 : port.gateway) }),
+    notifier: () => ({ PANEL_PUBLIC_URL: address(port.panel), ...words }),
+    bot: (second) => ({ PANEL_PUBLIC_URL: address(port.panel), GROUP_ID: group, INTERNAL_HOST: '127.0.0.1', INTERNAL_PORT: String(second ? port.bot2 : port.bot), WHATSAPP_URL: `ws://127.0.0.1:${port.socket}/ws/chat`, ...words }),
+    gateway: (second) => ({ BOT_URL: address(port.bot), HTTP_HOST: '127.0.0.1', HTTP_PORT: String(second ? port.gateway2 : port.gateway), ...templates, ...words }),
   }
 
   function describe (name: ProcessName): Description {

@@ -109,12 +109,15 @@ export function consume (options: { js: JetStreamClient, definition: ConsumerDef
   }
 
   const receiving = receive()
+  async function end (): Promise<void> {
+    stopping = true
+    await messages?.close()
+    await Promise.all([receiving, ...inHand])
+  }
+  let ended: Promise<void> | undefined
   return {
-    stop: async () => {
-      stopping = true
-      await messages?.close()
-      await Promise.all([receiving, ...inHand])
-    },
+    // Once: closing the messages a second time never returns (client 3.4.0).
+    stop: async () => { await (ended ??= end()) },
   }
 }
 
