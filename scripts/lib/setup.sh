@@ -4,6 +4,7 @@
 #
 #   ensure_node_modules   the packages of package-lock.json; puts node_modules/.bin first on PATH, so that `node` is Node 24
 #   ensure_nats_server    exports NATS_SERVER, a nats-server of at least nats_version_min
+#   ensure_page           services/web/out, the claim page, built from what is in the repository now
 #   ensure_chromium       exports CHROMIUM, for tests and pictures of the page
 
 klaim_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -67,6 +68,35 @@ installed_as_locked() {
     const differs = ([path, { version, optional }]) => path !== "" && installed[path]?.version !== version && !(optional && !installed[path])
     process.exit(Object.entries(locked).some(differs) || Object.keys(installed).some(path => !locked[path]) ? 1 : 0)
   ') 2>/dev/null
+}
+
+# What the page is built from: a change of any of it makes the built one old.
+page_sources() {
+  (cd "$klaim_root" && {
+    find services/web contracts services/common config/messages config/templates.json package-lock.json tsconfig.json \
+      \( -path services/web/out -o -path services/web/.next -o -name test -o -name next-env.d.ts \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+    printf '%s\n' "${NEXT_PUBLIC_GATEWAY_URL:-}"
+  } | sha256sum)
+}
+
+ensure_page() {
+  local out=$klaim_root/services/web/out state
+  state=$(page_sources)
+  [ "$(cat "$out/.built" 2>/dev/null)" != "$state" ] || return 0
+  # Two scripts at once: the second waits, and finds the work done.
+  {
+    ! has flock || flock 9
+    [ "$(cat "$out/.built" 2>/dev/null)" = "$state" ] || build_page "$out" "$state"
+  } 9<"$klaim_root/services/web"
+}
+
+build_page() {
+  local out=$1 state=$2 log
+  log=$(mktemp)
+  say 'Building the claim page, which takes about 15 seconds.'
+  (cd "$klaim_root" && run_quietly "$log" npm run build:web) || fail 'The claim page could not be built; the last lines of npm run build:web are above.'
+  rm -f "$log"
+  printf '%s\n' "$state" >"$out/.built"
 }
 
 ensure_nats_server() {

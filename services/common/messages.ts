@@ -13,7 +13,12 @@ const FILE_BYTES_MAX = 256 * 1024
  * that names the file that cannot be used, or every key that is not the same in all languages.
  */
 export function loadMessages (dir: string): Messages {
-  return createMessages(Object.fromEntries(LANGUAGES.map((language) => [language, phrasesOf(join(dir, language))])) as Record<Language, Phrases>)
+  return createMessages(loadPhrases(dir))
+}
+
+/** The same words as they stand in the files. */
+export function loadPhrases (dir: string): Record<Language, Phrases> {
+  return Object.fromEntries(LANGUAGES.map((language) => [language, phrasesOf(join(dir, language))])) as Record<Language, Phrases>
 }
 
 function phrasesOf (dir: string): Phrases {
