@@ -8,8 +8,8 @@ export const BrakeRecord = Type.Object({
   /** The last known size of the roster. */
   rosterSize: Type.Number(),
   tripped: Type.Union([Type.Object({ at: Type.Number(), reason: Type.String(), releasesAt: Type.Number() }), Type.Null()]),
-  /** Times of the latest confirmations (epoch ms), for the pace. */
-  confirmations: Type.Array(Type.Number()),
+  /** The latest confirmations, job and time (epoch ms), for the pace. */
+  confirmations: Type.Array(Type.Tuple([Type.String(), Type.Number()])),
 })
 export type BrakeRecord = Static<typeof BrakeRecord>
 
@@ -46,8 +46,9 @@ export function isOn (record: BrakeRecord, now: number): boolean {
 export const released = (record: BrakeRecord): BrakeRecord => ({ ...record, departures: [], tripped: null })
 export const held = (record: BrakeRecord, now: number, reason: string, policy: BrakePolicy): BrakeRecord => ({ ...record, tripped: { at: now, reason, releasesAt: now + policy.holdMs } })
 
-/** The record with one more confirmation in it, or null where the pace is used up. */
-export function paced (record: BrakeRecord, now: number, perMinute: number): BrakeRecord | null {
-  const recent = record.confirmations.filter((time) => time > now - 60_000)
-  return recent.length >= perMinute ? null : { ...record, confirmations: [...recent, now] }
+/** The record with one more confirmation in it, or null where the pace is used up. A job that is judged twice, by its schedule and by the sweep, counts once. */
+export function paced (record: BrakeRecord, deleteJobId: string, now: number, perMinute: number): BrakeRecord | null {
+  const recent = record.confirmations.filter(([, time]) => time > now - 60_000)
+  if (recent.some(([job]) => job === deleteJobId)) return record
+  return recent.length >= perMinute ? null : { ...record, confirmations: [...recent, [deleteJobId, now]] }
 }

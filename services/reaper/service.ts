@@ -56,7 +56,7 @@ export function createReaper (options: ReaperOptions): Reaper {
     const at = now().getTime()
     const record = await brake.read()
     const verdict = beforeRoster(job.delete_job_id, claim, {
-      now: at, brakeIsOn: isOn(record, at), paceAllows: paced(record, at, deletionsPerMinute) !== null, outageMs: options.outageMs,
+      now: at, brakeIsOn: isOn(record, at), paceAllows: paced(record, job.delete_job_id, at, deletionsPerMinute) !== null, outageMs: options.outageMs,
       postponedAt: await postponedAt(job.delete_job_id),
     }) ?? byRoster(await ask(claim as ClaimView))
     await carryOut(job, claim, verdict, causation)
@@ -79,7 +79,7 @@ export function createReaper (options: ReaperOptions): Reaper {
         log.warn(facts, 'member is in the group: deletion is refuted')
         return
       case 'confirm': {
-        if (!await brake.change((record) => paced(record, now().getTime(), deletionsPerMinute))) {
+        if (!await brake.change((record) => paced(record, job.delete_job_id, now().getTime(), deletionsPerMinute))) {
           await postpone(job, due_at, 'pace', causation)
           return
         }

@@ -70,12 +70,15 @@ t.test('the pace lets no more than so many go in any minute', async (t) => {
     let record = AT_REST
     let at = now
     const gone: number[] = []
-    for (const gap of gaps) {
+    for (const [index, gap] of gaps.entries()) {
       at += gap
-      const next = paced(record, at, perMinute)
+      const next = paced(record, `job-${index}`, at, perMinute)
       if (next) { record = next; gone.push(at) }
     }
     return gone.every((first, index) => (gone[index + perMinute] ?? Infinity) - first >= MINUTE)
   }))
   t.pass('over random arrivals')
+  const once = paced(AT_REST, job, now, 1)
+  t.ok(once && paced(once, job, now + 1, 1), 'and one that is judged twice counts once')
+  t.equal(once && paced(once, 'another', now + 1, 1), null)
 })
