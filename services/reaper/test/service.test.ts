@@ -23,6 +23,7 @@ const wa_jid = '6281200000001@s.whatsapp.net'
 /** A whole world for one test: NATS, claim-store's answers, and the bot's port. */
 async function world (t: Test, settings: { graceMs?: number, perMinute?: number, outageMs?: number } = {}) {
   const nats = await startNats()
+  t.teardown(async () => { await nats.close() })
   const bus = async (service: ServiceName): Promise<Bus> => {
     const made = await createBus({ servers: nats.url, service, log: silent(service), metrics: createMetrics(service), now: () => new Date() })
     t.teardown(() => made.close())
