@@ -127,7 +127,9 @@ export function createBuilder (options: BuilderOptions): Builder {
       return await save(work, rest)
     }
     if (!isOurs(user, identity) || !validatorOf(Username).Check(user.username)) throw permanent('IDENTITY_CONFLICT', 'the account that holds the place of the member is not theirs')
-    if (!isPasswordSet) await panel.setPassword(user, password, 'create', signal, identity)
+    // Long may have passed since the claim was taken in hand (a full panel, a frozen machine), and another may have sent the login by now:
+    // its password must not be overwritten. Who cannot write down that they are still at it is not.
+    if (!isPasswordSet) await panel.setPassword(user, password, 'create', signal, identity, async () => { await save(work, work.held.progress) })
     try {
       await save(work, { ...untroubled(work.held.progress), user: { id: user.id, username: user.username }, is_password_sure: true })
     } catch (error) {

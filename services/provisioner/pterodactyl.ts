@@ -48,8 +48,8 @@ export interface Pterodactyl {
   /** The account by external id, then by address; null where there is none of ours. Permanent Fault IDENTITY_CONFLICT. */
   findUser (identity: Identity, lane: Lane, signal: AbortSignal): Promise<Account | null>
   user (id: number, lane: Lane, signal: AbortSignal): Promise<Account | null>
-  /** Everything else of the account stays as it is on the panel. */
-  setPassword (user: Account, password: string, lane: Lane, signal: AbortSignal, claim?: Identity): Promise<void>
+  /** Everything else of the account stays as it is on the panel. `beforeSend` runs when the call has its turn; what it throws cancels the call. */
+  setPassword (user: Account, password: string, lane: Lane, signal: AbortSignal, claim?: Identity, beforeSend?: () => Promise<void>): Promise<void>
   /** `kept`: the panel says that it still owns servers. */
   deleteUser (id: number, signal: AbortSignal): Promise<'gone' | 'kept'>
   /** Throws only where the create was certainly not carried out. `beforeSend` runs when it has its turn. */
@@ -151,10 +151,10 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
       throw permanent('IDENTITY_CONFLICT', 'the user name is taken in every form')
     },
     user: async (id, lane, signal) => (await get(UserItem, { route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal }))?.attributes ?? null,
-    setPassword: async (user, password, lane, signal, claim) => {
+    setPassword: async (user, password, lane, signal, claim, beforeSend) => {
       const { id, email, username, first_name, last_name } = user
       const answer = await client.send({
-        method: 'PATCH', route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal,
+        method: 'PATCH', route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal, ...(beforeSend === undefined ? {} : { beforeSend }),
         // The panel wants all of these again, and would clear an external id that is sent empty.
         body: { email, username, first_name, last_name, password, ...(claim === undefined ? {} : { external_id: claim.waJid }) },
       })
