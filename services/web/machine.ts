@@ -22,6 +22,8 @@ export interface Processing {
   readonly progress?: ClaimProgress
   /** When the claim was made, by this machine's clock. */
   readonly sinceMs: number
+  /** Accepted on this page a moment ago: it may not be readable yet. */
+  readonly isNew?: true
   /** Looks in a row that got no answer. */
   readonly failures: number
   readonly retryAfterS?: number
@@ -65,7 +67,6 @@ export const IDLE: State = { name: 'IDLE' }
 /** After this the page says that nobody needs to wait in front of it. The gateway's messages use the same limit. */
 export const LATE_AFTER_MS = 180_000
 const ATTEMPTS_MAX = 4
-/** A claim that was just accepted may not be readable yet. */
 const UNREADABLE_MS_MAX = 15_000
 
 /** After these nobody knows whether the claim was made, so the same form is sent with the same key. */
@@ -76,7 +77,7 @@ export function next (state: State, event: Event, nowMs: number): State {
     case 'SUBMIT':
       if (state.name !== 'IDLE' && !isFormError(state)) return state
       return { name: 'SUBMITTING', form: event.form, key: keyFor(state, event.form) ?? event.freshKey, attempt: 1 }
-    case 'ACCEPTED': return state.name === 'SUBMITTING' ? processing(event.claimId, nowMs) : state
+    case 'ACCEPTED': return state.name === 'SUBMITTING' ? { ...processing(event.claimId, nowMs), isNew: true } : state
     case 'REFUSED': return state.name === 'SUBMITTING' ? refused(state, event.error, nowMs) : state
     case 'UNREACHABLE': return unreachable(state, event)
     case 'RESUME': return claimIdOf(state) === event.claimId || state.name === 'SUBMITTING' ? state : processing(event.claimId, nowMs)
@@ -86,7 +87,7 @@ export function next (state: State, event: Event, nowMs: number): State {
     case 'NO_NEWS': return state.name === 'PROCESSING' && state.claimId === event.claimId ? looked(state, 0, event.retryAfterS) : state
     case 'NOT_FOUND':
       if (claimIdOf(state) !== event.claimId) return state
-      if (state.name === 'PROCESSING' && state.progress === undefined && nowMs - state.sinceMs < UNREADABLE_MS_MAX && state.failures < 3) return looked(state, state.failures + 1)
+      if (state.name === 'PROCESSING' && state.isNew === true && nowMs - state.sinceMs < UNREADABLE_MS_MAX) return looked(state, state.failures + 1)
       return { name: 'ERROR', of: 'claim', claimId: event.claimId }
     case 'START_OVER': return state.name === 'SUBMITTING' ? state : IDLE
   }
@@ -125,8 +126,8 @@ function unreachable (state: State, event: { readonly claimId?: string, readonly
 }
 
 function looked (state: Processing, failures: number, retryAfterS?: number): Processing {
-  const { name, claimId, progress, sinceMs, notice } = state
-  return { name, claimId, sinceMs, failures, ...(progress === undefined ? {} : { progress }), ...(notice === undefined ? {} : { notice }), ...(retryAfterS === undefined ? {} : { retryAfterS }) }
+  const { name, claimId, progress, sinceMs, notice, isNew } = state
+  return { name, claimId, sinceMs, failures, ...(progress === undefined ? {} : { progress }), ...(notice === undefined ? {} : { notice }), ...(isNew === undefined ? {} : { isNew }), ...(retryAfterS === undefined ? {} : { retryAfterS }) }
 }
 
 function told (state: State, { progress, ageMs, retryAfterS }: Extract<Event, { type: 'NEWS' }>, nowMs: number): State {

@@ -25,7 +25,7 @@ export function ClaimView ({ say, language, state, steps, offers, links, control
         {state.name === 'SUCCESS' && <Ready say={say} links={links} />}
         {state.name === 'ERROR' && <Ended say={say} state={state} links={links} onAgain={controller.startOver} />}
         {progress !== undefined && (
-          <details>
+          <details key={state.name}>
             <summary>{say('details')}</summary>
             <dl>
               {offer !== undefined && <><dt>{say('server_kind')}</dt><dd>{offer.title}</dd></>}
@@ -63,10 +63,11 @@ function Head ({ tone, icon, title, words }: { tone: 'moving' | 'good' | 'wary' 
 function Making ({ say, state, steps }: { say: Say, state: Extract<State, { name: 'PROCESSING' }>, steps: readonly string[] }) {
   const { progress, failures } = state
   const isSlow = isLate(state, Date.now())
-  if (progress === undefined && !isSlow) return <Head tone="moving" icon={undefined} title={say(state.notice || failures > 0 ? 'loading_title' : 'progress_title')} words={failures > 1 ? say('reconnecting') : say('statuses.creating')} />
+  // A claim that was made here a moment ago is surely at its first step; of others nothing is known yet.
+  if (progress === undefined && !isSlow && state.isNew !== true) return <Head tone="moving" icon={undefined} title={say('loading_title')} words={failures > 1 ? say('reconnecting') : ''} />
   return (
     <>
-      <Head tone={isSlow ? 'wary' : 'moving'} icon={isSlow ? 'clock' : undefined} title={say(isSlow ? 'progress_late_title' : 'progress_title')} words={isSlow ? say('statuses.late') : progress?.message ?? ''} />
+      <Head tone={isSlow ? 'wary' : 'moving'} icon={isSlow ? 'clock' : undefined} title={say(isSlow ? 'progress_late_title' : 'progress_title')} words={isSlow ? say('statuses.late') : progress?.message ?? say('statuses.creating')} />
       {failures > 1 && <p className="strip">{say('reconnecting')}</p>}
       <Steps say={say} steps={steps} current={progress?.step ?? 'queued'} />
       {!isSlow && <p className="promise">{say('close_page')}</p>}

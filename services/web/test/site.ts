@@ -1,9 +1,9 @@
 // The claim page in a real browser, before the whole running system.
-import { existsSync, mkdtempSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core'
-import type { TAP } from 'tap'
+import type { Test } from 'tap'
 import { startSystem, type System, type SystemOptions } from '../../../deploy/staging/system.ts'
 
 export const EXPORTED = resolve(import.meta.dirname, '../out')
@@ -14,7 +14,8 @@ export interface Site {
   readonly browser: Browser
   /** A visitor with a browser of their own. What goes wrong in their pages is in `faults`: errors, breaches of the policy, requests to elsewhere. */
   visitor (options?: BrowserContextOptions): Promise<Visitor>
-  panel (path: 'knobs' | 'wings', body: object): Promise<void>
+  /** Knobs of the panel's double: its own, and those of its nodes. */
+  panel (knobs: { panel?: object, wings?: { '*': object } }): Promise<void>
   whatsapp (knobs: object): Promise<void>
 }
 export interface Visitor { readonly context: BrowserContext, readonly page: Page, readonly faults: string[] }
@@ -24,7 +25,7 @@ export interface SiteOptions { readonly members?: number, readonly graceMs?: num
 const ARGUMENTS = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 const WAIT_MS = 20_000
 
-export async function startSite (t: Pick<TAP, 'teardown'>, options: SiteOptions = {}): Promise<Site> {
+export async function startSite (t: Pick<Test, 'teardown'>, options: SiteOptions = {}): Promise<Site> {
   if (!existsSync(join(EXPORTED, 'index.html'))) throw new Error('the claim page is not built: npm run build:web')
   const { members = 12, graceMs = 60_000, installDelayMs = 600, gateway = {}, env = {} } = options
   const [system, browser] = await Promise.all([
@@ -59,7 +60,7 @@ export async function startSite (t: Pick<TAP, 'teardown'>, options: SiteOptions 
       context.on('page', (other) => { watch(other, url, faults) })
       return { context, page, faults }
     },
-    panel: async (path, body) => { await put(`${system.panelUrl}/__double/${path}`, 'POST', body) },
+    panel: async (knobs) => { await put(`${system.panelUrl}/__double/knobs`, 'PUT', knobs) },
     whatsapp: async (knobs) => { await put(`${system.whatsappUrl}/knobs`, 'PATCH', knobs) },
   }
 }
@@ -89,3 +90,20 @@ export async function fillIn (page: Page, number: string, username: string, pres
   await page.fill('#username', username)
   if (press) await page.click('button[type=submit]')
 }
+
+const AXE = readFileSync(resolve(import.meta.dirname, '../../../node_modules/axe-core/axe.min.js'), 'utf8')
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
+
+/** What axe finds wrong in the page as it stands: rule, and where. */
+export async function barriers (page: Page): Promise<string[]> {
+  await page.evaluate(AXE)
+  return await page.evaluate(async (rules) => {
+    interface Found { readonly violations: ReadonlyArray<{ readonly id: string, readonly nodes: ReadonlyArray<{ readonly target: unknown }> }> }
+    const { axe } = globalThis as unknown as { axe: { run: (context: Document, options: object) => Promise<Found> } }
+    const { violations } = await axe.run(document, { runOnly: rules })
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id} ${String(target)}`))
+  }, RULES)
+}
+
+/** How far the page is wider than its window, in pixels. */
+export const overflow = async (page: Page): Promise<number> => await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
