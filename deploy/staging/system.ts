@@ -81,7 +81,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     reaper: () => ({ BOT_URL: address(port.bot), GRACE_MS: String(graceMs) }),
     notifier: () => ({ PANEL_PUBLIC_URL: address(port.panel), ...words }),
     bot: (second) => ({ PANEL_PUBLIC_URL: address(port.panel), GROUP_ID: group, INTERNAL_HOST: '127.0.0.1', INTERNAL_PORT: String(second ? port.bot2 : port.bot), WHATSAPP_URL: `ws://127.0.0.1:${port.socket}/ws/chat`, ...words }),
-    gateway: (second) => ({ BOT_URL: address(port.bot), HTTP_HOST: '127.0.0.1', HTTP_PORT: String(second ? port.gateway2 : port.gateway), ...templates, ...words }),
+    gateway: (second) => ({ PANEL_PUBLIC_URL: address(port.panel), BOT_URL: address(port.bot), HTTP_HOST: '127.0.0.1', HTTP_PORT: String(second ? port.gateway2 : port.gateway), ...templates, ...words }),
   }
 
   function describe (name: ProcessName): Description {
@@ -130,14 +130,18 @@ export async function startSystem (options: SystemOptions): Promise<System> {
 
   /** What a person does once: shows the bot's QR code to the phone of its account. */
   async function link (): Promise<void> {
-    const pairing = `${address(port.bot)}/internal/pairing`
+    const headers = { 'x-internal-secret': secrets.value('INTERNAL_SECRET') }
+    // Of two bots either may hold the session; the other one never asks to be linked.
+    const doors = [port.bot, ...(doubled.includes('bot') ? [port.bot2] : [])].map((number) => `${address(number)}/internal/pairing`)
     const shown = new Set<string>()
     for (const deadline = Date.now() + READY_MS_MAX; Date.now() < deadline; await delay(100)) {
-      const view = await fetch(pairing, { headers: { 'x-internal-secret': secrets.value('INTERNAL_SECRET') } }).then(async (answer) => await answer.json() as { state: string, qr?: string }, () => undefined)
-      if (view?.state === 'linked') return
-      if (view?.qr === undefined || shown.has(view.qr)) continue
-      shown.add(view.qr)
-      await fetch(`${address(port.whatsapp)}/pair`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ qr: view.qr }) })
+      for (const door of doors) {
+        const view = await fetch(door, { headers }).then(async (answer) => await answer.json() as { state: string, qr?: string }, () => undefined)
+        if (view?.state === 'linked') return
+        if (view?.qr === undefined || shown.has(view.qr)) continue
+        shown.add(view.qr)
+        await fetch(`${address(port.whatsapp)}/pair`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ qr: view.qr }) })
+      }
     }
     throw new Error(`the bot was not linked in time; see ${at('logs', 'bot.log')}`)
   }
@@ -170,8 +174,8 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     const launched = names.map((name) => ({ name, description: launch(name) }))
     await link()
     say('The bot is linked to its account')
-    // A second bot is a standby: it holds no session and is ready only when it takes over.
-    await Promise.all(launched.filter(({ name }) => name !== 'bot-2').map(async ({ name, description }) => { await ready(name, description) }))
+    // Of two bots one is a standby, which is ready only when it takes over.
+    await Promise.all(launched.filter(({ name }) => !(doubled.includes('bot') && name.startsWith('bot'))).map(async ({ name, description }) => { await ready(name, description) }))
   } catch (error) {
     await close()
     throw error
