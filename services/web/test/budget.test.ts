@@ -22,7 +22,7 @@ t.test('the scripts of the first load', async (t) => {
   const first = scripts.length
   await page.focus('#wa_number_e164')
   await page.fill('#wa_number_e164', typedNumberOf(1))
-  await page.getByText('Dibaca sebagai').waitFor()
+  await page.getByText('Nomor: +62').waitFor()
   const all = (await Promise.all(scripts)).reduce((sum, each) => sum + each, 0)
   t.equal(scripts.length, first + 1, 'what is known about numbers comes when a number is typed')
   t.comment(`${all} bytes with it`)

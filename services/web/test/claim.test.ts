@@ -24,8 +24,8 @@ t.test('from the form to the server', async (t) => {
   await site.panel({ wings: { '*': { installDelayMs: 4_000 } } })
   t.teardown(() => site.panel({ wings: { '*': { installDelayMs: 300 } } }))
   const words = {
-    id: { locale: 'id-ID', title: 'Klaim server gratis', read: 'Dibaca sebagai +62 812 0000 0001', making: 'Server kamu sedang disiapkan', ready: 'Server kamu siap!', number: 1, colorScheme: 'light' },
-    en: { locale: 'en-GB', title: 'Claim a free server', read: 'Read as +62 812 0000 0002', making: 'Your server is being prepared', ready: 'Your server is ready!', number: 2, colorScheme: 'dark' },
+    id: { locale: 'id-ID', title: 'Klaim server gratis', read: 'Nomor: +62 812 0000 0001', making: 'Server kamu sedang disiapkan', ready: 'Server kamu siap!', number: 1, colorScheme: 'light' },
+    en: { locale: 'en-GB', title: 'Claim a free server', read: 'Number: +62 812 0000 0002', making: 'Your server is being prepared', ready: 'Your server is ready!', number: 2, colorScheme: 'dark' },
   } as const
   for (const [language, { locale, title, read, making: preparing, ready: done, number, colorScheme }] of Object.entries(words)) {
     await t.test(language, async (t) => {

@@ -13,24 +13,26 @@ export interface Site {
   readonly url: string
   readonly browser: Browser
   /** A visitor with a browser of their own. What goes wrong in their pages is in `faults`: errors, breaches of the policy, requests to elsewhere. */
-  visitor (options?: BrowserContextOptions): Promise<Visitor>
+  visitor (options?: VisitorOptions): Promise<Visitor>
   /** Knobs of the panel's double: its own, and those of its nodes. */
   panel (knobs: { panel?: object, wings?: { '*': object } }): Promise<void>
   whatsapp (knobs: object): Promise<void>
 }
+/** `allowed`: another origin that pages may be at and ask. */
+export type VisitorOptions = BrowserContextOptions & { readonly allowed?: string }
 export interface Visitor { readonly context: BrowserContext, readonly page: Page, readonly faults: string[] }
 
-export interface SiteOptions { readonly members?: number, readonly graceMs?: number, readonly installDelayMs?: number, readonly gateway?: Record<string, string>, readonly env?: SystemOptions['env'] }
+export interface SiteOptions { readonly members?: number, readonly graceMs?: number, readonly installDelayMs?: number, readonly gatewayPort?: number, readonly gateway?: Record<string, string>, readonly env?: SystemOptions['env'] }
 
 const ARGUMENTS = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
 const WAIT_MS = 20_000
 
 export async function startSite (t: Pick<Test, 'teardown'>, options: SiteOptions = {}): Promise<Site> {
   if (!existsSync(join(EXPORTED, 'index.html'))) throw new Error('the claim page is not built: npm run build:web')
-  const { members = 12, graceMs = 60_000, installDelayMs = 600, gateway = {}, env = {} } = options
+  const { members = 12, graceMs = 60_000, installDelayMs = 600, gatewayPort, gateway = {}, env = {} } = options
   const [system, browser] = await Promise.all([
     startSystem({
-      directory: mkdtempSync(join(tmpdir(), 'klaim-web-')), members, graceMs,
+      directory: mkdtempSync(join(tmpdir(), 'klaim-web-')), members, graceMs, ...(gatewayPort === undefined ? {} : { ports: { gateway: gatewayPort } }),
       env: {
         panel: { PANEL_DOUBLE_INSTALL_DELAY_MS: String(installDelayMs), PANEL_DOUBLE_START_DELAY_MS: '200' },
         gateway: {
@@ -51,13 +53,14 @@ export async function startSite (t: Pick<Test, 'teardown'>, options: SiteOptions
   const url = system.gatewayUrls[0] ?? ''
   return {
     system, url, browser,
-    visitor: async (options = {}) => {
+    visitor: async ({ allowed, ...options } = {}) => {
       const context = await browser.newContext({ locale: 'id-ID', timezoneId: 'Asia/Jakarta', viewport: { width: 360, height: 740 }, reducedMotion: 'reduce', ...options })
       context.setDefaultTimeout(WAIT_MS)
       const page = await context.newPage()
       const faults: string[] = []
-      watch(page, url, faults)
-      context.on('page', (other) => { watch(other, url, faults) })
+      const own = [url, 'data:', ...(allowed === undefined ? [] : [allowed])]
+      watch(page, own, faults)
+      context.on('page', (other) => { watch(other, own, faults) })
       return { context, page, faults }
     },
     panel: async (knobs) => { await put(`${system.panelUrl}/__double/knobs`, 'PUT', knobs) },
@@ -71,13 +74,13 @@ async function put (url: string, method: string, body: object): Promise<void> {
 }
 
 /** What a page must not do: throw, breach its policy, differ from what was exported, or ask anything of another origin. */
-function watch (page: Page, url: string, faults: string[]): void {
+function watch (page: Page, own: readonly string[], faults: string[]): void {
   page.on('pageerror', (error) => { faults.push(error.message) })
   page.on('console', (message) => {
     // Chromium itself reports answers such as 403 and 409, and a lost connection, as errors.
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) faults.push(message.text())
   })
-  page.on('request', (request) => { if (!request.url().startsWith(url) && !request.url().startsWith('data:')) faults.push(`asks ${request.url()}`) })
+  page.on('request', (request) => { if (!own.some((origin) => request.url().startsWith(origin))) faults.push(`asks ${request.url()}`) })
 }
 
 export const numberOf = (member: number): string => `62812${String(member).padStart(8, '0')}`
