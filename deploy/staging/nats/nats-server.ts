@@ -117,6 +117,9 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
   }
 }
 
+/** A caller may take many ports before it listens on the first; of so many, two would be the same every hundredth time. */
+const handedOut = new Set<number>()
+
 /**
  * A port of 127.0.0.1 on which nothing listens now. It is below the range from which Linux takes ports for outgoing connections
  * (32768 and up): a port there could be taken while its server is down, even by the client that tries to reconnect to it.
@@ -124,6 +127,7 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
 export async function freePort (): Promise<number> {
   for (let tries = 0; tries < 50; tries++) {
     const port = 16_000 + Math.floor(Math.random() * 16_000)
+    if (handedOut.has(port)) continue
     const probe = createServer()
     const free = await new Promise<boolean>(resolve => {
       probe.once('error', () => { resolve(false) })
@@ -131,6 +135,7 @@ export async function freePort (): Promise<number> {
     })
     if (!free) continue
     await new Promise(resolve => { probe.close(resolve) })
+    handedOut.add(port)
     return port
   }
   throw new Error('no free port found between 16000 and 31999 on 127.0.0.1')
