@@ -120,3 +120,16 @@ t.test('while WhatsApp is away', async (t) => {
   t.equal(num_redelivered, 0, 'without using up their tries')
   await running.stop()
 })
+
+t.test('messages are paced, within a chat less than between chats', async (t) => {
+  const here = await world(t)
+  const { whatsapp, bot, told, logged } = here
+  await bot({ SEND_GAP_MS: '600' })
+  await logged('connected to WhatsApp')
+  for (const each of [1, 2, 3]) await say(here, await login(member(each), `login-paced-${each}`))
+  await told(messageDelivered, 3)
+  const sent = [1, 2, 3].flatMap((each) => whatsapp.deliveries(member(each)).filter(({ own }) => !own).map(({ at }) => ({ each, at }))).toSorted((one, two) => one.at - two.at)
+  const gaps = sent.slice(1).map(({ each, at }, index) => ({ same: each === sent[index]?.each, gap: at - (sent[index]?.at ?? 0) }))
+  t.equal(gaps.length, 5)
+  for (const { same, gap } of gaps) t.ok(gap >= (same ? 140 : 590), `${gap} ms ${same ? 'within a chat' : 'between chats'}`)
+})
