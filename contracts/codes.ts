@@ -31,6 +31,15 @@ export const HTTP_CODES = {
 } as const
 export type HttpCode = keyof typeof HTTP_CODES
 
+/** What the webhook answers besides: to a program, so no page has to show it. */
+export const WEBHOOK_CODES = {
+  WRONG_GROUP: 400,
+  INVALID_SIGNATURE: 401,
+  STALE_TIMESTAMP: 401,
+  NONCE_USED: 401,
+} as const
+export type WebhookCode = keyof typeof WEBHOOK_CODES
+
 /** Why a message did not arrive. */
 export const UNDELIVERABLE_CODES = ['WHATSAPP_REACHOUT_LOCKED', 'WHATSAPP_RESTRICTED', 'WHATSAPP_NOT_REGISTERED', 'WHATSAPP_REFUSED', 'SEAL_UNREADABLE', 'MESSAGE_EXPIRED'] as const
 export const UndeliverableCode = Type.Enum(UNDELIVERABLE_CODES)

@@ -1,12 +1,12 @@
 // What crosses HTTP: the public API of the gateway, and the bot's internal port.
 import { Type, type Static } from 'typebox'
-import { ClaimStatus, FailureCode, HTTP_CODES, Step, type HttpCode } from './codes.ts'
-import { ClaimId, MemberId, TemplateName, TemplateVersion, Timestamp, Username, WaJid } from './ids.ts'
+import { ClaimStatus, FailureCode, HTTP_CODES, Step, WEBHOOK_CODES, type HttpCode, type WebhookCode } from './codes.ts'
+import { ClaimId, GroupId, MemberId, TemplateName, TemplateVersion, Timestamp, Username, WaJid } from './ids.ts'
 
 /** One shape for every error. `message` is in the caller's language. */
 export const ErrorBody = Type.Object({
   error: Type.Object({
-    code: Type.Enum(Object.keys(HTTP_CODES) as HttpCode[]),
+    code: Type.Enum([...Object.keys(HTTP_CODES), ...Object.keys(WEBHOOK_CODES)] as Array<HttpCode | WebhookCode>),
     message: Type.String(),
     /** The field that is wrong, for INVALID_*. */
     field: Type.Optional(Type.String()),
@@ -54,6 +54,22 @@ export const TemplateOffers = Type.Object({
   links: Type.Optional(Type.Object({ group: Type.Optional(Type.String()), bot: Type.Optional(Type.String()), panel: Type.Optional(Type.String()) })),
 })
 export type TemplateOffers = Static<typeof TemplateOffers>
+
+/** How far the timestamp of a webhook may be from our clock, to either side. */
+export const WEBHOOK_WINDOW_S = 60
+
+/** `POST /api/whatsapp-webhook`: somebody came or went, as an outside bot saw it. Signed by its headers `X-Timestamp` and `X-Signature`. */
+export const WebhookNotice = Type.Object({
+  event: Type.Union([Type.Literal('join'), Type.Literal('leave')]),
+  wa_jid: WaJid,
+  group_id: GroupId,
+  occurred_at: Timestamp,
+  /** New for every notice; the same when the same notice is sent again because no answer came. */
+  nonce: Type.String({ pattern: '^[A-Za-z0-9_-]{16,64}$' }),
+}, { additionalProperties: false })
+export type WebhookNotice = Static<typeof WebhookNotice>
+
+export const WebhookAccepted = Type.Object({ accepted: Type.Literal(true) })
 
 /** The bot's internal port: `POST /internal/check-member`, header `X-Internal-Secret`. */
 export const CheckMemberQuestion = Type.Object({

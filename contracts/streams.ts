@@ -109,6 +109,9 @@ export const leaseBucket = bucket('whatsapp_lease', 'bot', 'Which bot holds the 
 export const rosterBucket = bucket('roster', 'bot', 'The roster as last believed, which LID is which number, and announcements not yet made', { history: 3, maxValueBytes: 900 * KIB })
 export const sentBucket = bucket('sent', 'bot', 'Which messages were handed to WhatsApp, under which ids', { ttlMs: 30 * DAY })
 
+/** A signature holds for two minutes at most (a clock 60 s ahead, looked at 60 s late), so a nonce forgotten after ten cannot be replayed. */
+export const noncesBucket = bucket('nonces', 'gateway', 'Nonces of the webhook that were used', { maxValueBytes: 256, maxBytes: 16 * MIB, ttlMs: 10 * MINUTE })
+
 export const BUCKETS: readonly BucketDefinition[] = [
-  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, sentBucket,
+  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, sentBucket, noncesBucket,
 ]

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 
 /** Which service is given which secret. A secret that is not named here for a service never reaches its environment. */
 const HOLDERS = {
-  MEMBER_ID_KEY: ['claim-store', 'bot'],
+  MEMBER_ID_KEY: ['claim-store', 'bot', 'gateway'],
+  WEBHOOK_SECRETS: ['gateway'],
   INTERNAL_SECRET: ['gateway', 'reaper', 'bot'],
   SESSION_KEY: ['bot'],
   LOGIN_PRIVATE_KEYS: ['bot'],
@@ -27,6 +28,7 @@ export function stagingSecrets (directory: string, read: (path: string) => strin
   const keep = (name: SecretName, make: () => string): void => { if (!existsSync(path(name))) writeFileSync(path(name), make(), { mode: 0o600 }) }
   keep('MEMBER_ID_KEY', () => randomBytes(32).toString('hex'))
   keep('INTERNAL_SECRET', () => randomBytes(32).toString('hex'))
+  keep('WEBHOOK_SECRETS', () => randomBytes(32).toString('hex'))
   keep('SESSION_KEY', () => randomBytes(32).toString('hex'))
   keep('PANEL_KEY', () => `ptla_${randomBytes(64).toString('base64').replaceAll(/[^A-Za-z0-9]/g, '').slice(0, 43)}`)
   if (!existsSync(path('LOGIN_PRIVATE_KEYS'))) {

@@ -81,7 +81,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     reaper: () => ({ BOT_URL: address(port.bot), GRACE_MS: String(graceMs) }),
     notifier: () => ({ PANEL_PUBLIC_URL: address(port.panel), ...words }),
     bot: (second) => ({ PANEL_PUBLIC_URL: address(port.panel), GROUP_ID: group, INTERNAL_HOST: '127.0.0.1', INTERNAL_PORT: String(second ? port.bot2 : port.bot), WHATSAPP_URL: `ws://127.0.0.1:${port.socket}/ws/chat`, ...words }),
-    gateway: (second) => ({ PANEL_PUBLIC_URL: address(port.panel), BOT_URL: address(port.bot), HTTP_HOST: '127.0.0.1', HTTP_PORT: String(second ? port.gateway2 : port.gateway), ...templates, ...words }),
+    gateway: (second) => ({ GROUP_ID: group, PANEL_PUBLIC_URL: address(port.panel), BOT_URL: address(port.bot), HTTP_HOST: '127.0.0.1', HTTP_PORT: String(second ? port.gateway2 : port.gateway), ...templates, ...words }),
   }
 
   function describe (name: ProcessName): Description {

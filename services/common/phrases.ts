@@ -1,5 +1,5 @@
 // The words that people read, without any I/O, so that services, the bot and a page in a browser say the same.
-import { CLAIM_STATUSES, FAILURE_CODES, HTTP_CODES, STEPS } from '../../contracts/codes.ts'
+import { CLAIM_STATUSES, FAILURE_CODES, HTTP_CODES, WEBHOOK_CODES, STEPS } from '../../contracts/codes.ts'
 import type { Language } from '../../contracts/ids.ts'
 import { fill, placeholdersOf, type PhraseValues } from './fill.ts'
 
@@ -36,7 +36,7 @@ export function createMessages (phrases: Readonly<Record<Language, Phrases>>): M
 
 /** Every code and step that the contracts know must have words before anything starts. */
 const REQUIRED: readonly string[] = [
-  ...Object.keys(HTTP_CODES).map((code) => `errors.${code}`),
+  ...[...Object.keys(HTTP_CODES), ...Object.keys(WEBHOOK_CODES)].map((code) => `errors.${code}`),
   ...FAILURE_CODES.map((code) => `failures.${code}`),
   ...STEPS.map((step) => `steps.${step}`),
   ...CLAIM_STATUSES.map((status) => `statuses.${status}`),

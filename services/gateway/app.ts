@@ -25,7 +25,9 @@ import { listTemplates } from './routes/list-templates.ts'
 import { openApi } from './routes/open-api.ts'
 import { siteFiles } from './routes/site-files.ts'
 import { stylesheet } from './routes/stylesheet.ts'
+import { whatsappWebhook } from './routes/whatsapp-webhook.ts'
 import type { Site } from './site.ts'
+import type { Webhook } from './webhook.ts'
 
 export interface AppOptions {
   readonly config: Pick<Config, 'TRUST_PROXY' | 'GROUP_INVITE_URL' | 'BOT_NUMBER' | 'RATE_LIMIT_IP_PER_MINUTE' | 'RATE_LIMIT_JID_PER_MINUTE' | 'RATE_LIMIT_STATUS_PER_MINUTE' | 'PANEL_PUBLIC_URL' | 'CORS_ORIGIN'>
@@ -34,6 +36,8 @@ export interface AppOptions {
   readonly messages: Messages
   readonly templates: Templates
   readonly site?: Site | undefined
+  /** Absent: its address is not found. */
+  readonly webhook?: Webhook | undefined
   readonly log: Log
   readonly metrics: Metrics
   readonly now: () => Date
@@ -107,6 +111,8 @@ export async function createApp (options: AppOptions): Promise<App> {
     claiming: createClaiming({ bus, membership, templates }),
   }
   for (const route of [createClaim, claimStatus, listTemplates, openApi, health, formPage, claimPage, stylesheet, siteFiles]) route(app, gateway)
+  const { webhook } = options
+  if (webhook) await app.register(async (scope) => { whatsappWebhook(scope as App, gateway, webhook) })
   refuseOtherMethods(app, new Map(routes))
   return app
 }

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { GroupId } from '../../contracts/ids.ts'
 import { CommonConfig } from '../common/run.ts'
 
 const PerMinute = (fallback: number) => Type.Integer({ minimum: 1, maximum: 1_000_000, default: fallback })
@@ -24,6 +25,11 @@ export const Config = Type.Object({
   WEB_DIR: Type.String({ default: 'services/web/out' }),
   /** Other origins that serve the claim page and may use the API from there, by comma: `https://klaim.example`. */
   CORS_ORIGIN: Type.Optional(Type.String({ pattern: '^https?://[^\\s,/*]+( *, *https?://[^\\s,/*]+)*$', maxLength: 2_000 })),
+  /** The webhook for outside bots: one secret, or two by comma while it is changed. Absent: there is no webhook. */
+  WEBHOOK_SECRETS: Type.Optional(Type.String({ pattern: '^[^\\s,]{32,256}( *, *[^\\s,]{32,256})?$' })),
+  /** The watched group and the key of the pseudonyms, as the bot and claim-store have them; needed by the webhook only. */
+  GROUP_ID: Type.Optional(GroupId),
+  MEMBER_ID_KEY: Type.Optional(Type.String({ minLength: 32 })),
   /** Attempts to claim, per client address. */
   RATE_LIMIT_IP_PER_MINUTE: PerMinute(20),
   /** Attempts to claim, per number. */

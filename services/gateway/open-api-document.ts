@@ -1,10 +1,11 @@
 // The public API as OpenAPI 3.1, made from the same schemas that check and write what crosses the wire.
 import type { TSchema } from 'typebox'
-import { ClaimAccepted, ClaimForm, ClaimProgress, ErrorBody, TemplateOffers } from '../../contracts/http.ts'
+import { ClaimAccepted, ClaimForm, ClaimProgress, ErrorBody, TemplateOffers, WebhookAccepted, WebhookNotice } from '../../contracts/http.ts'
 import { claimStatusSchema } from './routes/claim-status.ts'
 import { createClaimSchema } from './routes/create-claim.ts'
 import { healthzSchema, readyzSchema } from './routes/health.ts'
 import { listTemplatesSchema } from './routes/list-templates.ts'
+import { whatsappWebhookSchema } from './routes/whatsapp-webhook.ts'
 
 interface RouteSchema {
   readonly operationId: string
@@ -46,13 +47,27 @@ const ROUTES: ReadonlyArray<{ method: 'get' | 'post', path: string, schema: Rout
     method: 'get', path: '/api/templates', schema: listTemplatesSchema,
     responses: { 200: { description: "The offers, in the caller's language" }, 500: { description: 'INTERNAL' } },
   },
+  {
+    method: 'post', path: '/api/whatsapp-webhook', schema: whatsappWebhookSchema,
+    responses: {
+      202: { description: 'Stored' },
+      400: { description: 'INVALID_REQUEST, or WRONG_GROUP: another group than the watched one' },
+      401: { description: 'INVALID_SIGNATURE, STALE_TIMESTAMP, or NONCE_USED: this notice was stored already, or its nonce belongs to another one' },
+      404: { description: 'NOT_FOUND: this gateway has no webhook' },
+      413: { description: 'PAYLOAD_TOO_LARGE: more than 4 KiB' },
+      415: { description: 'UNSUPPORTED_MEDIA_TYPE' },
+      429: { description: 'RATE_LIMITED', headers: ['Retry-After'] },
+      500: { description: 'INTERNAL' },
+      503: { description: 'UNAVAILABLE. Nothing is lost if the same is sent again.', headers: ['Retry-After'] },
+    },
+  },
   { method: 'get', path: '/healthz', schema: healthzSchema, responses: { 200: { description: 'Alive' } } },
   { method: 'get', path: '/readyz', schema: readyzSchema, responses: { 200: { description: 'Ready' }, 503: { description: 'Not ready' } } },
 ]
 
 interface Response { readonly description: string, readonly headers?: readonly string[] }
 
-const COMPONENTS: Readonly<Record<string, TSchema>> = { ClaimForm, ClaimAccepted, ClaimProgress, TemplateOffers, ErrorBody }
+const COMPONENTS: Readonly<Record<string, TSchema>> = { ClaimForm, ClaimAccepted, ClaimProgress, TemplateOffers, WebhookNotice, WebhookAccepted, ErrorBody }
 
 const HEADERS: Readonly<Record<string, { description: string, schema: object }>> = {
   Location: { description: 'Where to look next', schema: { type: 'string' } },

@@ -1,5 +1,5 @@
 // Why a caller does not get what they asked for, as a value with a stable code; routes throw it, errors.ts tells it.
-import { HTTP_CODES, type HttpCode } from '../../contracts/codes.ts'
+import { HTTP_CODES, WEBHOOK_CODES, type HttpCode, type WebhookCode } from '../../contracts/codes.ts'
 import type { ErrorBody } from '../../contracts/http.ts'
 import type { Language } from '../../contracts/ids.ts'
 import { Fault } from '../common/fault.ts'
@@ -16,16 +16,16 @@ export interface RefusalDetails {
 
 export class Refusal extends Error {
   override readonly name = 'Refusal'
-  readonly code: HttpCode
+  readonly code: HttpCode | WebhookCode
   readonly details: RefusalDetails
 
-  constructor (code: HttpCode, details: RefusalDetails = {}, cause?: unknown) {
+  constructor (code: HttpCode | WebhookCode, details: RefusalDetails = {}, cause?: unknown) {
     super(code, cause === undefined ? undefined : { cause })
     this.code = code
     this.details = details
   }
 
-  get status (): number { return HTTP_CODES[this.code] }
+  get status (): number { return { ...HTTP_CODES, ...WEBHOOK_CODES }[this.code] }
 }
 
 /** How long a caller should wait where the world is away, in seconds. */
