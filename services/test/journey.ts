@@ -1,8 +1,13 @@
 // What a person does and sees, over the same doors as a person: the form, the chat, the panel.
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { System } from '../../deploy/staging/system.ts'
+import type { Test } from 'tap'
+import { startSystem, type System } from '../../deploy/staging/system.ts'
 
-const WAIT_MS_MAX = 60_000
+const WAIT_MS_MAX = 90_000
 
 export interface Message { readonly id: string, readonly from: 'bot' | 'member', readonly text: string, readonly at: number }
 
@@ -53,3 +58,86 @@ export function actor (system: System, number: string) {
 }
 
 export const panelState = async (system: System): Promise<PanelState> => await json<PanelState>(`${system.panelUrl}/__double/state`)
+
+/** Seconds stand for hours. Long enough that somebody who leaves can come back while a service is killed and started on a busy machine. */
+const GRACE_MS = 20_000
+
+export const startJourneySystem = async (): Promise<System> => await startSystem({
+  directory: mkdtempSync(join(tmpdir(), 'klaim-journey-')), graceMs: GRACE_MS, members: 12,
+  env: {
+    panel: { PANEL_DOUBLE_INSTALL_DELAY_MS: '600', PANEL_DOUBLE_START_DELAY_MS: '200' },
+    gateway: { RATE_LIMIT_IP_PER_MINUTE: '10000', RATE_LIMIT_JID_PER_MINUTE: '10000' },
+    provisioner: { INSTALL_POLL_EVERY_MS: '300', PROBE_EVERY_MS: '200', LOST_CREATE_WAIT_MS: '4000' },
+    reaper: { SWEEP_EVERY_MS: '1000', POSTPONE_MS: '1000', BRAKE_DEPARTURES_MIN: '50' },
+    bot: { SEND_GAP_MS: '50', LEASE_MS: '1500', ROSTER_DEBOUNCE_MS: '100', ROSTER_GAP_MS: '200' },
+    all: { LOG_LEVEL: 'debug' },
+  },
+})
+
+const numberOf = (member: number): string => `62812${String(member).padStart(8, '0')}`
+const fromBot = (chat: readonly Message[]): string[] => chat.filter(({ from }) => from === 'bot').map(({ text }) => text)
+const PASSWORD = /^\S{32}$/
+
+/** The member's way, in a test of its own: claim, login, leave, warning, return, cancellation, leave, deletion. `disturb` is called after every deed and every sign of it. */
+export async function journey (t: Test, system: System, member: number, disturb: (after: string) => Promise<void>): Promise<void> {
+  const person = actor(system, numberOf(member))
+  const says = async (what: string, words: RegExp): Promise<string[]> => await until(what, async () => {
+    const texts = fromBot(await person.chat())
+    return texts.some((text) => words.test(text)) ? texts : undefined
+  })
+  const becomes = async (status: string): Promise<void> => { await until(`the claim is ${status}`, async () => (await person.progress(claimId)).status === status ? true : undefined) }
+
+  // A visitor whose answer got lost presses again; the page then sends the same key.
+  const key = randomUUID()
+  const claimId = await until('the claim is accepted', async () => {
+    const { status, body } = await person.claim({ 'idempotency-key': key })
+    return status === 202 ? body.claim_id : undefined
+  })
+  await disturb('the claim')
+  await becomes('active')
+  await disturb('the server is ready')
+  const login = await says('the login arrives', PASSWORD)
+  const password = login.find((text) => PASSWORD.test(text)) ?? ''
+  const username = /Nama pengguna: (\S+)/.exec(login.join('\n'))?.[1] ?? ''
+  t.ok(await person.logsIn(username, password), 'the password in the chat opens the panel')
+  const { servers, users } = await panelState(system)
+  const mine = servers.filter((server) => server.externalId === claimId)
+  t.same(mine.map(({ status, listens }) => ({ status, listens })), [{ status: null, listens: true }], 'one server is installed and answers')
+  t.equal(users.filter((user) => user.externalId === `${numberOf(member)}@s.whatsapp.net`).length, 1, 'for one user')
+
+  await person.leave()
+  await disturb('the leave')
+  await says('the warning arrives', /akan dihapus/)
+  await becomes('deleting')
+  await disturb('the warning')
+  await person.join()
+  await disturb('the return')
+  await says('the cancellation arrives', /dibatalkan karena/)
+  await becomes('active')
+  await disturb('the cancellation')
+
+  const left = Date.now()
+  await person.leave()
+  await disturb('the second leave')
+  await until('the server is gone', async () => (await panelState(system)).servers.some((server) => server.externalId === claimId) ? undefined : true)
+  t.ok(Date.now() - left >= GRACE_MS, 'the server stays for the whole grace')
+  await disturb('the deletion')
+  await says('the farewell arrives', /sudah dihapus/)
+  await becomes('deleted')
+
+  const texts = fromBot(await person.chat())
+  const count = (words: RegExp): number => texts.filter((text) => words.test(text)).length
+  t.same([count(PASSWORD), count(/siap!/), count(/akan dihapus/), count(/dibatalkan karena/), count(/sudah dihapus/)], [1, 1, 2, 1, 1], 'each message came once')
+  const after = await panelState(system)
+  t.equal(after.users.filter((user) => user.externalId === `${numberOf(member)}@s.whatsapp.net`).length, 0, 'the user is gone with the server')
+}
+
+/** How many servers the panel ever made. */
+export const serversMade = async (system: System): Promise<number> => (await panelState(system)).requests['POST /servers']?.statuses['201'] ?? 0
+
+/** The whole journey with something killed after every step, and one server made in the end. */
+export async function killedJourney (t: Test, system: System, member: number, kill: () => Promise<void>): Promise<void> {
+  const before = await serversMade(system)
+  await journey(t, system, member, async () => { await kill() })
+  t.equal(await serversMade(system) - before, 1, 'one server was ever made')
+}
