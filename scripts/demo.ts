@@ -26,7 +26,7 @@ try {
   system = await startSystem({
     directory, say, graceMs: GRACE_S * 1_000, members: 12, outsiders: 4,
     ports: { gateway: port('KLAIM_PORT'), whatsapp: port('KLAIM_WHATSAPP_PORT'), panel: port('KLAIM_PANEL_PORT') },
-    env: { reaper: { SWEEP_EVERY_MS: '10000', POSTPONE_MS: '10000', BRAKE_DEPARTURES_MIN: '20' }, bot: { SEND_GAP_MS: '300' } },
+    env: { panel: { PANEL_DOUBLE_ALLOCATION_IP: '127.0.0.1' }, reaper: { SWEEP_EVERY_MS: '10000', POSTPONE_MS: '10000', BRAKE_DEPARTURES_MIN: '20' }, bot: { SEND_GAP_MS: '300' } },
   })
   say(`
 Klaim is running.

@@ -1,6 +1,7 @@
 // The whole system on one machine, as processes: nats-server, the doubles of panel and WhatsApp, and every service as it runs in production.
 // The demo shows it, and the journey tests kill it piece by piece.
 import { spawn, type ChildProcess } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { closeSync, cpSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -75,6 +76,8 @@ export async function startSystem (options: SystemOptions): Promise<System> {
 
   const templates = { TEMPLATES_FILE: at('config', 'templates.json') }
   const words = { MESSAGES_DIR: at('config', 'messages') }
+  // Servers of two systems on one machine must not meet on a port: a health check would take one for the other. Linux has all of 127.0.0.0/8.
+  const serverAddress = options.env?.panel?.['PANEL_DOUBLE_ALLOCATION_IP'] ?? `127.${randomInt(65, 128)}.${randomInt(256)}.${randomInt(1, 255)}`
   const settings: Record<Service, (second: boolean) => Record<string, string>> = {
     'claim-store': () => ({ BOOK_FILE: at('book', 'claims.json'), GRACE_MS: String(graceMs) }),
     provisioner: () => ({ PANEL_URL: address(port.panel), CLAIM_EMAIL_DOMAIN: 'members.klaim.invalid', ...templates }),
@@ -86,7 +89,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
 
   function describe (name: ProcessName): Description {
     if (name === 'panel') {
-      const env = { PANEL_DOUBLE_PORT: String(port.panel), PANEL_DOUBLE_KEY: secrets.value('PANEL_KEY'), PANEL_DOUBLE_STATE_FILE: at('panel.json') }
+      const env = { PANEL_DOUBLE_PORT: String(port.panel), PANEL_DOUBLE_KEY: secrets.value('PANEL_KEY'), PANEL_DOUBLE_STATE_FILE: at('panel.json'), PANEL_DOUBLE_ALLOCATION_IP: serverAddress }
       return { args: ['deploy/staging/panel/main.ts'], env, readyUrl: `${address(port.panel)}/__double/state` }
     }
     if (name === 'whatsapp') {
