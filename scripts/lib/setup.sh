@@ -150,9 +150,12 @@ nats_from_debian() {
     not_got 'Debian (this machine has no apt with the keys of Debian)'
     return
   fi
-  mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-    grep -E '^(deb|URIs:)[[:space:]]' | grep -oE 'https?://[^[:space:]]+/debian/?([[:space:]]|$)' | grep -v docker | head -n 1 | tr -d '[:space:]' || true)
-  mirror=${mirror:-http://deb.debian.org/debian}
+  # shellcheck disable=SC2016 # the format is apt's, not the shell's
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | sort -u | head -n 1 || true)
+  if [ -z "$mirror" ]; then
+    not_got "Debian's next suite (this machine's apt names no mirror of Debian)"
+    return
+  fi
   say "Getting nats-server from Debian's next suite, forky ($mirror)."
   mkdir -p "$apt/lists/partial" "$apt/archives/partial"
   chmod 755 "$klaim_temp" "$apt"
