@@ -22,8 +22,6 @@ export interface Book {
   readonly loaded: BookFile | null
   /** Notes an entry; it is written with the next batch. */
   note (entry: BookEntry): void
-  /** True while this process is the one that writes. */
-  isKeeper (): boolean
   /** Writes what is noted, now. Throws what the disk says. */
   flush (): Promise<void>
   close (): Promise<void>
@@ -102,7 +100,6 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
   return {
     loaded,
     note: (entry) => { lines.set(entry.claim_id, JSON.stringify(entry)); dirty = true },
-    isKeeper: () => release !== undefined,
     flush,
     close: async () => {
       closing = true

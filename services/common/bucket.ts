@@ -23,7 +23,6 @@ export interface Bucket {
 
 /** Any text as a key: JIDs and Signal ids hold dots, colons and at-signs. */
 export const keyOf = (text: string): string => Buffer.from(text).toString('base64url')
-export const textOfKey = (key: string): string => Buffer.from(key, 'base64url').toString()
 
 const WRONG_LAST_SEQUENCE = 10071
 
