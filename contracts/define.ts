@@ -46,6 +46,8 @@ export interface RequestDefinition<Question extends TSchema = TSchema, Answer ex
   readonly name: string
   /** Who answers. */
   readonly service: ServiceName
+  /** Who may ask, beside the operator, who may ask everything. */
+  readonly callers: readonly ServiceName[]
   readonly subject: string
   readonly summary: string
   readonly question: Question
@@ -58,6 +60,7 @@ export interface RequestDefinition<Question extends TSchema = TSchema, Answer ex
 export function defineRequest<Question extends TSchema, Answer extends TSchema> (definition: {
   name: string
   service: ServiceName
+  callers: readonly ServiceName[]
   summary: string
   question: Question
   answer: Answer

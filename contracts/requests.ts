@@ -39,7 +39,7 @@ export const ClaimView = Type.Object({
 export type ClaimView = Static<typeof ClaimView>
 
 export const createClaim = defineRequest({
-  name: 'create', service: 'claim-store',
+  name: 'create', service: 'claim-store', callers: ['gateway'],
   summary: 'A verified member asks for a server',
   question: Type.Object({
     claim_id: ClaimId,
@@ -58,7 +58,7 @@ export const createClaim = defineRequest({
 })
 
 export const getClaim = defineRequest({
-  name: 'get', service: 'claim-store',
+  name: 'get', service: 'claim-store', callers: ['gateway', 'reaper', 'bot', 'provisioner'],
   summary: 'One claim by its id, or the newest of a member',
   question: Type.Union([Type.Object({ claim_id: ClaimId }), Type.Object({ member_id: MemberId }), Type.Object({ wa_jid: WaJid })]),
   answer: Type.Union([
@@ -68,7 +68,7 @@ export const getClaim = defineRequest({
 })
 
 export const listClaims = defineRequest({
-  name: 'list', service: 'claim-store',
+  name: 'list', service: 'claim-store', callers: ['provisioner', 'reaper'],
   summary: 'Claims in the order of their ids, page by page',
   question: Type.Object({
     status: Type.Optional(ClaimStatus),
@@ -81,7 +81,7 @@ export const listClaims = defineRequest({
 })
 
 export const resetPassword = defineRequest({
-  name: 'reset_password', service: 'provisioner',
+  name: 'reset_password', service: 'provisioner', callers: ['bot'],
   summary: 'A new panel password for an active claim, sealed to the bot',
   question: Type.Object({ claim_id: ClaimId, member_id: MemberId, user_id: PanelId }),
   answer: Type.Union([
@@ -92,7 +92,7 @@ export const resetPassword = defineRequest({
 })
 
 export const sendLogin = defineRequest({
-  name: 'send_login', service: 'bot',
+  name: 'send_login', service: 'bot', callers: [],
   summary: "A new password is set and sent to the member (what SANDI does, on an operator's word)",
   question: Type.Object({ claim_id: ClaimId }),
   answer: Type.Union([
@@ -104,7 +104,7 @@ export const sendLogin = defineRequest({
 
 /** The watched group as the bot last saw it, without names. */
 export const rosterSummary = defineRequest({
-  name: 'roster', service: 'bot',
+  name: 'roster', service: 'bot', callers: ['reaper'],
   summary: 'Size and age of the roster, and whether it can be relied on',
   question: Type.Object({}),
   answer: Type.Object({
@@ -125,14 +125,14 @@ export const brakeState = Type.Object({
 })
 
 export const getBrake = defineRequest({
-  name: 'brake', service: 'reaper',
+  name: 'brake', service: 'reaper', callers: [],
   summary: 'Is the brake on?',
   question: Type.Object({}),
   answer: Type.Object({ ok: Type.Literal(true), ...brakeState.properties }),
 })
 
 export const setBrake = defineRequest({
-  name: 'set_brake', service: 'reaper',
+  name: 'set_brake', service: 'reaper', callers: [],
   summary: 'An operator holds all deletions, or releases them',
   question: Type.Object({ tripped: Type.Boolean(), by: Type.String({ minLength: 1, maxLength: 80 }), why: Type.String({ minLength: 1, maxLength: 200 }) }),
   answer: Type.Object({ ok: Type.Literal(true), ...brakeState.properties }),

@@ -26,6 +26,8 @@ export interface StreamDefinition {
   readonly duplicateWindowMs: number
   /** Holds NATS schedules (`Nats-Schedule`). */
   readonly schedules?: true
+  /** The server says on `stored.<subject>`, without the body, what it has stored: a reader who follows the stream needs no consumer of its own. */
+  readonly isAnnounced?: true
 }
 
 const stream = (name: string, subjects: readonly string[], summary: string, limits: Partial<StreamDefinition> = {}): StreamDefinition =>
@@ -34,7 +36,7 @@ const stream = (name: string, subjects: readonly string[], summary: string, limi
 export const STREAMS: readonly StreamDefinition[] = [
   stream('MEMBERS', ['members.*.joined', 'members.*.left'], 'Who came and who went'),
   // The ledger is the record of claims: it has no age, and one claim is some seven events of about 1 kB.
-  stream('CLAIMS', ['claims.*.*'], 'The ledger of claims', { maxAgeMs: null, maxBytes: 2048 * MIB }),
+  stream('CLAIMS', ['claims.*.*'], 'The ledger of claims', { maxAgeMs: null, maxBytes: 2048 * MIB, isAnnounced: true }),
   stream('SERVERS', ['servers.*.*'], 'What was done on the panel'),
   // No age: it would silently take schedules away before they fire. What has fired carries a time to live of its own.
   stream('DELETIONS', ['deletions.pending.*', 'deletions.due.*', 'deletions.confirmed.*', 'deletions.refuted.*', 'deletions.postponed.*', 'deletions.unscheduled.*'],
@@ -112,6 +114,9 @@ export const sentBucket = bucket('sent', 'bot', 'Which messages were handed to W
 /** A signature holds for two minutes at most (a clock 60 s ahead, looked at 60 s late), so a nonce forgotten after ten cannot be replayed. */
 export const noncesBucket = bucket('nonces', 'gateway', 'Nonces of the webhook that were used', { maxValueBytes: 256, maxBytes: 16 * MIB, ttlMs: 10 * MINUTE })
 
+/** Written by whoever brings the server to the state that is described here; services wait for it. */
+export const topologyBucket = bucket('topology', 'operator', 'That streams, consumers and buckets are there, and by which description', { history: 5, maxValueBytes: KIB, maxBytes: MIB })
+
 export const BUCKETS: readonly BucketDefinition[] = [
-  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, sentBucket, noncesBucket,
+  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, sentBucket, noncesBucket, topologyBucket,
 ]

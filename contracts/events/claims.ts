@@ -61,6 +61,9 @@ export const deletionScheduled = defineEvent({
   subject: 'claims.{member_id}.deletion_scheduled',
 })
 
+/** What makes a scheduled deletion this one, see `Said.key`: whoever knows job and time (epoch ms) knows the id of the event that decided it. */
+export const departureKey = (deleteJobId: string, dueAt: number): string => `${deleteJobId}:${dueAt}`
+
 export const deletionCancelled = defineEvent({
   ...ofClaim('deletion_cancelled', 'The server stays', { delete_job_id: DeleteJobId, reason: CancelReason, ...movement }),
   subject: 'claims.{member_id}.deletion_cancelled',

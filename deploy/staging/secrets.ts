@@ -7,6 +7,7 @@ import { join } from 'node:path'
 const HOLDERS = {
   MEMBER_ID_KEY: ['claim-store', 'bot', 'gateway'],
   WEBHOOK_SECRETS: ['gateway'],
+  LEDGER_KEYS: ['claim-store'],
   INTERNAL_SECRET: ['gateway', 'reaper', 'bot'],
   SESSION_KEY: ['bot'],
   LOGIN_PRIVATE_KEYS: ['bot'],
@@ -27,6 +28,7 @@ export function stagingSecrets (directory: string, read: (path: string) => strin
   const path = (name: SecretName): string => join(directory, name.toLowerCase())
   const keep = (name: SecretName, make: () => string): void => { if (!existsSync(path(name))) writeFileSync(path(name), make(), { mode: 0o600 }) }
   keep('MEMBER_ID_KEY', () => randomBytes(32).toString('hex'))
+  keep('LEDGER_KEYS', () => randomBytes(32).toString('hex'))
   keep('INTERNAL_SECRET', () => randomBytes(32).toString('hex'))
   keep('WEBHOOK_SECRETS', () => randomBytes(32).toString('hex'))
   keep('SESSION_KEY', () => randomBytes(32).toString('hex'))

@@ -6,7 +6,8 @@ import { once } from 'node:events'
 import { closeSync, cpSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePort, startNats, type Nats } from './nats/nats-server.ts'
+import { natsSeeds, seedFileOf, startKlaimNats, type KlaimNats } from './klaim-nats.ts'
+import { freePort } from './nats/nats-server.ts'
 import { stagingSecrets } from './secrets.ts'
 
 export const SERVICES = ['claim-store', 'provisioner', 'reaper', 'notifier', 'bot', 'gateway'] as const
@@ -31,7 +32,7 @@ export interface SystemOptions {
 }
 
 export interface System {
-  readonly nats: Nats
+  readonly nats: KlaimNats
   readonly gatewayUrls: readonly string[]
   readonly panelUrl: string
   /** The control API and page of the double of WhatsApp. */
@@ -72,7 +73,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
   const healthUrl = (name: string): string => address(healthPorts.get(name) ?? 0)
 
   say('Starting nats-server')
-  const nats = await startNats({ storeDir: at('nats') })
+  const nats = await startKlaimNats({ storeDir: at('nats'), seeds: natsSeeds(at('secrets')) })
 
   const templates = { TEMPLATES_FILE: at('config', 'templates.json') }
   const words = { MESSAGES_DIR: at('config', 'messages') }
@@ -102,7 +103,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
       // The bootstrap that trusts the double of WhatsApp: without it the bot refuses any address but WhatsApp's own.
       args: service === 'bot' ? ['--import', './deploy/staging/whatsapp/trust-root.ts', main] : [main],
       env: {
-        NATS_URL: nats.url, HEALTH_PORT: String(healthPorts.get(name)), ...settings[service](name.endsWith('-2')), ...secrets.envFor(service),
+        NATS_URL: nats.url, NATS_NKEY_SEED_FILE: at('secrets', seedFileOf(service)), HEALTH_PORT: String(healthPorts.get(name)), ...settings[service](name.endsWith('-2')), ...secrets.envFor(service),
         ...options.env?.all, ...options.env?.[service], ...options.env?.[name],
       },
       readyUrl: `${healthUrl(name)}/readyz`,

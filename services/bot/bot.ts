@@ -6,6 +6,7 @@ import type { proto, WAVersion } from '@whiskeysockets/baileys'
 import { messageOutbound } from '../../contracts/events/messages.ts'
 import { botMessages, leaseBucket, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
 import { createBus } from '../common/bus.ts'
+import { natsOf } from '../common/connect.ts'
 import { type Bucket } from '../common/bucket.ts'
 import { on, type Subscription } from '../common/consume.ts'
 import { codeOf, Fault } from '../common/fault.ts'
@@ -51,7 +52,7 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
   const cipher = createCipher(config.SESSION_KEY)
   const open = await createOpener(config.LOGIN_PRIVATE_KEYS)
   const messages = loadMessages(config.MESSAGES_DIR)
-  const bus = await createBus({ servers: config.NATS_URL, service: 'bot', log, metrics, now })
+  const bus = await createBus({ ...natsOf(config), service: 'bot', log, metrics, now })
   const [sessions, leases, rosters, sent] = await Promise.all([sessionBucket, leaseBucket, rosterBucket, sentBucket].map(async (bucket) => await bus.bucket(bucket))) as [Bucket, Bucket, Bucket, Bucket]
   const memberIdOf = (waJid: string): string => pseudonym(config.MEMBER_ID_KEY, waJid)
 

@@ -5,6 +5,8 @@ export const Config = Type.Object({
   ...CommonConfig,
   /** Secret behind every member's pseudonym. It is the one secret that stays: another key makes every member a stranger. */
   MEMBER_ID_KEY: Type.String({ minLength: 32 }),
+  /** Signs every decision of the ledger, so that nothing else on its stream is taken for one. Several by comma: the first signs, and none that signed once is left out. */
+  LEDGER_KEYS: Type.String({ pattern: '^[^\\s,]{32,256}( *, *[^\\s,]{32,256}){0,9}$' }),
   BOOK_FILE: Type.String({ minLength: 1 }),
   /** How often what changed is written to the book. */
   BOOK_EVERY_MS: Type.Integer({ minimum: 10, maximum: 60_000, default: 250 }),

@@ -1,18 +1,23 @@
-// The CLAIMS stream as a ledger: replayed into a projection, appended to with the expected sequence of the member's subjects.
-import type { ConsumerMessages } from '@nats-io/jetstream'
-import { DeliverPolicy } from '@nats-io/jetstream'
+// The CLAIMS stream as a ledger: replayed into a projection, appended to with the expected sequence of the member's subjects. It is read by
+// direct gets, without a consumer: who may make a consumer may have its messages sent anywhere.
+import type { StoredMsg } from '@nats-io/jetstream'
+import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
-import { decodeEvent, eventId } from '../common/envelope.ts'
+import { attributesOf, decodeEvent, eventId, MAC_HEADER } from '../common/envelope.ts'
 import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { decide, evolve, type Claim, type Command, type Decision } from './claim.ts'
+import type { Mac } from './mac.ts'
 import { Projection, type LedgerRecord, type MemberState } from './projection.ts'
 import { LEDGER_EVENTS, read, written } from './record.ts'
 
-const STREAM = 'CLAIMS'
 const TRIES_MAX = 8
 const CATCH_UP_MS_MAX = 60_000
 const HISTORY_MAX = 10_000
+const HISTORY_AT_ONCE = 200
+const READ_AT_ONCE = 1_000
+/** Word of what was stored may get lost; then it is found by looking. */
+const LOOK_EVERY_MS = 1_000
 /** Status of an empty batch (JetStreamStatusError of client 3.4.0). */
 const NO_SUCH_MESSAGE = 404
 
@@ -28,12 +33,12 @@ export interface Ledger {
 }
 
 /** Replays what came after `from`, the sequence that the book reflects. Resolves when the projection has caught up. */
-export async function openLedger (options: { bus: Bus, log: Log, projection: Projection, from: number, now: () => Date }): Promise<Ledger> {
-  const { bus, log, projection, now } = options
-  const { js, jsm } = bus.raw
+export async function openLedger (options: { bus: Bus, log: Log, projection: Projection, mac: Mac, from: number, now: () => Date }): Promise<Ledger> {
+  const { bus, log, projection, mac, now } = options
+  const { connection, jsm } = bus.raw
   let sequence = options.from
-  let messages: ConsumerMessages | undefined
   let closing = false
+  let wake = (): void => {}
   /** False during the replay, when members behind their summary are collected rather than read one by one. */
   let live = false
   const waiting = new Set<{ target: number, resolve: () => void }>()
@@ -45,39 +50,68 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
     throw permanent('LEDGER_BEHIND_BOOK', `the book reflects ${options.from} events, the stream holds ${state.last_seq}: the stream was lost or restored; see RUNBOOK.md`)
   }
 
+  const announced = connection.subscribe(`stored.${STREAM.toLowerCase()}.*.*`, { callback: () => { wake() } })
+
   async function replay (): Promise<void> {
     while (!closing) {
+      const told = new Promise<void>((resolve) => { wake = resolve })
+      // What is not found by a reading that began after it was known to be there is there no more: it was erased.
+      const goal = Math.max(0, ...[...waiting].map(({ target }) => target))
       try {
-        const consumer = await js.consumers.get(STREAM, { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: sequence + 1 })
-        messages = await consumer.consume({ max_messages: 1_000 })
-        if (closing) await messages.close()
-        for await (const message of messages) take(message.seq, message.subject, message)
+        if (await readOn() === READ_AT_ONCE) continue
+        reached(goal)
       } catch (error) {
         log.warn({ code: codeOf(error), err: error }, 'ledger replay is interrupted')
       }
-      if (!closing) await new Promise((resolve) => setTimeout(resolve, 500))
+      let timer: NodeJS.Timeout | undefined
+      const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, LOOK_EVERY_MS) })
+      await Promise.race([told, late])
+      clearTimeout(timer)
     }
   }
 
-  function take (at: number, subject: string, message: Parameters<typeof decodeEvent>[1]): void {
-    const record = recordOf(at, { subject, headers: message.headers, data: message.data })
+  /** Takes what comes after `sequence`; answers how many messages that were. */
+  async function readOn (): Promise<number> {
+    let found = 0
+    for await (const message of batch({ seq: sequence + 1, batch: READ_AT_ONCE })) {
+      found++
+      take(message)
+    }
+    return found
+  }
+
+  /** Empty where there is nothing to read. */
+  async function * batch (from: { seq: number, batch: number, next_by_subj?: string }): AsyncIterable<StoredMsg> {
+    try {
+      yield * await jsm.direct.getBatch(STREAM, from)
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== NO_SUCH_MESSAGE) throw transient('NATS_UNAVAILABLE', 'the ledger could not be read', { cause: error })
+    }
+  }
+
+  function take (message: StoredMsg): void {
+    const record = recordOf(message)
     if (record) {
       projection.apply(record)
       if (live && projection.stale.has(record.data.member_id)) refresh(record.data.member_id).catch((error: unknown) => { log.warn({ code: codeOf(error) }, 'a member could not be read anew yet') })
     }
+    reached(message.seq)
+  }
+
+  function reached (at: number): void {
     sequence = Math.max(sequence, at)
     for (const waiter of waiting) if (sequence >= waiter.target) waiter.resolve()
   }
 
   /** What is no event of ours cannot have been decided by us: it is named loudly and passed over. */
-  function recordOf (at: number, message: Parameters<typeof decodeEvent>[1]): LedgerRecord | undefined {
+  function recordOf ({ seq, subject, header, data: body }: StoredMsg): LedgerRecord | undefined {
     try {
-      const decoded = decodeEvent(LEDGER_EVENTS, message)
-      if (!decoded) return undefined
-      const { id, type, time, data } = decoded.event
-      return { id, type, time, sequence: at, data: data as LedgerRecord['data'] }
+      const { id, type, time } = attributesOf(header)
+      if (!mac.verify({ subject, id, type, time: Number.isNaN(time.getTime()) ? '' : time.toISOString(), body }, header?.get(MAC_HEADER) ?? '')) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
+      const decoded = decodeEvent(LEDGER_EVENTS, { subject, headers: header, data: body })
+      return decoded && { id, type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
     } catch (error) {
-      log.error({ sequence: at, code: codeOf(error) }, 'the ledger holds a message that is no decision')
+      log.error({ sequence: seq, code: codeOf(error) }, 'the ledger holds a message that is no decision')
       return undefined
     }
   }
@@ -88,29 +122,24 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
       const timer = setTimeout(() => { waiting.delete(waiter); reject(transient('LEDGER_BEHIND', 'the ledger is still being read')) }, CATCH_UP_MS_MAX)
       const waiter = { target, resolve: () => { clearTimeout(timer); waiting.delete(waiter); resolve() } }
       waiting.add(waiter)
+      wake()
     })
   }
 
   /** The member's whole history, straight from the stream. */
   async function refresh (memberId: string): Promise<MemberState> {
     const records: LedgerRecord[] = []
-    try {
-      let next = 1
-      for (;;) {
-        let found = 0
-        const batch = await jsm.direct.getBatch(STREAM, { seq: next, batch: 200, next_by_subj: `claims.${memberId}.*` })
-        for await (const message of batch) {
-          found++
-          next = message.seq + 1
-          const record = recordOf(message.seq, { subject: message.subject, headers: message.header, data: message.data })
-          if (record) records.push(record)
-        }
-        if (found < 200 || records.length >= HISTORY_MAX) break
+    let newest = 0
+    for (let found = HISTORY_AT_ONCE; found === HISTORY_AT_ONCE && records.length < HISTORY_MAX;) {
+      found = 0
+      for await (const message of batch({ seq: newest + 1, batch: HISTORY_AT_ONCE, next_by_subj: `claims.${memberId}.*` })) {
+        found++
+        newest = message.seq
+        const record = recordOf(message)
+        if (record) records.push(record)
       }
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== NO_SUCH_MESSAGE) throw transient('NATS_UNAVAILABLE', 'a history could not be read', { cause: error })
     }
-    const state = projection.rebuild(memberId, records)
+    const state = projection.rebuild(memberId, records, newest)
     if (state.sequence === 0 && projection.newestOf(memberId)) throw permanent('LEDGER_HISTORY_MISSING', 'the book knows a claim whose history the stream does not hold; see RUNBOOK.md')
     return state
   }
@@ -125,7 +154,7 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
       const claim = evolve(state.claim, read(definition.type, data, time))
       const id = eventId(definition, key)
       try {
-        const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string, causation }, `claims.${memberId}.*`, state.sequence)
+        const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string, causation, sign: mac.sign }, `claims.${memberId}.*`, state.sequence)
         if (result.kind === 'stored') {
           projection.apply({ id, type: definition.type, time, sequence: result.sequence, data: data as LedgerRecord['data'] })
           return { decision, claim }
@@ -161,7 +190,8 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
     caughtUp: async () => { await reach((await jsm.streams.info(STREAM)).state.last_seq) },
     close: async () => {
       closing = true
-      await messages?.close()
+      announced.unsubscribe()
+      wake()
       await replaying
     },
   }

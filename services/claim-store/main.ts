@@ -1,17 +1,19 @@
 import { Gauge, Histogram } from 'prom-client'
 import { claimStoreDeletions, claimStoreMembers, claimStoreServers } from '../../contracts/streams.ts'
 import { createBus } from '../common/bus.ts'
+import { natsOf } from '../common/connect.ts'
 import { memberIdOf } from '../common/member-id.ts'
 import { run, type Start } from '../common/run.ts'
 import { openBook } from './book.ts'
 import { Config } from './config.ts'
 import { openLedger, type Ledger } from './ledger.ts'
+import { createMac } from './mac.ts'
 import { Projection } from './projection.ts'
 import { entryOf } from './record.ts'
 import { createClaimService } from './service.ts'
 
 export const start: Start<Config> = async (config, { log, metrics, now }) => {
-  const bus = await createBus({ servers: config.NATS_URL, service: 'claim-store', log, metrics, now })
+  const bus = await createBus({ ...natsOf(config), service: 'claim-store', log, metrics, now })
   const registers = [metrics.registry]
   const bookBytes = new Gauge({ name: 'klaim_book_bytes', help: 'Size of the book', registers })
   const bookSeconds = new Histogram({ name: 'klaim_book_write_seconds', help: 'Time to write the book', buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3], registers })
@@ -27,7 +29,7 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   for (const entry of book.loaded?.claims ?? []) projection.adopt({ ...entry, member_id: memberIdOf(config.MEMBER_ID_KEY, entry.wa_jid) })
   projection.onChange((view) => { book.note(entryOf(view)) })
   try {
-    ledger = await openLedger({ bus, log, projection, from: book.loaded?.sequence ?? 0, now })
+    ledger = await openLedger({ bus, log, projection, mac: createMac(config.LEDGER_KEYS), from: book.loaded?.sequence ?? 0, now })
   } catch (error) {
     await bus.close()
     await book.close()

@@ -46,13 +46,16 @@ export class Projection {
   /** Members whose summary is older than the stream. */
   get stale (): ReadonlySet<string> { return this.#stale }
 
-  /** Replaces what is known of a member by the whole history of theirs. */
-  rebuild (memberId: string, records: readonly LedgerRecord[]): MemberState {
+  /**
+   * Replaces what is known of a member by the whole history of theirs. `sequence` is that of the newest message on their subjects, which need
+   * not be a decision: the next one has to be appended behind it all the same.
+   */
+  rebuild (memberId: string, records: readonly LedgerRecord[], sequence: number): MemberState {
     const known = this.#members.get(memberId)
-    const newest = records.at(-1)
-    if (!newest || (known && known.sequence >= newest.sequence)) return known ?? NOBODY
+    if (sequence === 0 || (known && known.sequence >= sequence)) return known ?? NOBODY
     let state = NOBODY
     for (const record of records) state = this.#advance(memberId, state, record)
+    if (state.sequence < sequence) this.#members.set(memberId, state = { ...state, sequence })
     this.#summaries.delete(memberId)
     this.#stale.delete(memberId)
     return state

@@ -1,7 +1,7 @@
 // Between the decisions (claim.ts) and what is stored: events of the CLAIMS stream, and entries of the book. Pure.
 import type { Static, TObject } from 'typebox'
 import type { EventDefinition } from '../../contracts/define.ts'
-import { claimActivated, claimDeleted, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted } from '../../contracts/events/claims.ts'
+import { claimActivated, claimDeleted, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted, departureKey } from '../../contracts/events/claims.ts'
 import type { BookEntry, ClaimView } from '../../contracts/requests.ts'
 import type { Claim, ClaimEvent, Movement } from './claim.ts'
 
@@ -26,7 +26,7 @@ export function written (claim: Claim, event: ClaimEvent): Written {
     case 'Failed': return write(claimFailed, claim.claimId, { ...about, code: event.code, step: event.step })
     case 'DeletionScheduled': {
       const { deleteJobId, dueAt, leftAt } = event.departure
-      return write(deletionScheduled, `${deleteJobId}:${dueAt}`, { ...about, delete_job_id: deleteJobId, deletion_scheduled_at: iso(dueAt), left_at: iso(leftAt), reason: event.reason, ...movementOf(event) })
+      return write(deletionScheduled, departureKey(deleteJobId, dueAt), { ...about, delete_job_id: deleteJobId, deletion_scheduled_at: iso(dueAt), left_at: iso(leftAt), reason: event.reason, ...movementOf(event) })
     }
     case 'DeletionCancelled': return write(deletionCancelled, event.deleteJobId, { ...about, delete_job_id: event.deleteJobId, reason: event.reason, ...movementOf(event) })
     case 'DeletionStarted': {

@@ -6,7 +6,7 @@ import { serverDeleted, serverFailed, serverProgressed, serverReady } from '../.
 import { createClaim, getClaim, listClaims, type ClaimView } from '../../contracts/requests.ts'
 import { answering, type Bus, type Responder } from '../common/bus.ts'
 import { on, type Handler } from '../common/consume.ts'
-import { transient } from '../common/fault.ts'
+import { permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { memberIdOf } from '../common/member-id.ts'
 import type { Command } from './claim.ts'
@@ -106,8 +106,10 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
     ],
   }
 
-  /** The pseudonym is computed here rather than believed. */
-  function ofMember (data: { wa_jid: string }): string {
-    return memberIdOf(memberIdKey, data.wa_jid)
+  /** The pseudonym is computed here rather than believed: who does not hold its key cannot make anybody come or go. */
+  function ofMember (data: { wa_jid: string, member_id: string }): string {
+    const memberId = memberIdOf(memberIdKey, data.wa_jid)
+    if (memberId !== data.member_id) throw permanent('MESSAGE_INVALID', 'a movement whose pseudonym is not that of its number')
+    return memberId
   }
 }

@@ -1,4 +1,4 @@
-import { JetStreamApiError } from '@nats-io/jetstream'
+import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream'
 import { Kvm, type KV } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { BucketDefinition } from '../../contracts/streams.ts'
@@ -25,8 +25,13 @@ export interface Bucket {
 export const keyOf = (text: string): string => Buffer.from(text).toString('base64url')
 
 const WRONG_LAST_SEQUENCE = 10071
+const NO_SUCH_MESSAGE = 404
+const KEYS_AT_ONCE = 256
+/** Headers by which a deleted or purged key is told from one with a value. */
+const OPERATION = 'KV-Operation'
 
 export async function openBucket (connection: NatsConnection, definition: BucketDefinition): Promise<Bucket> {
+  const jsm = await jetstreamManager(connection, { checkAPI: false })
   // `allow_direct` must be said when opening, or every read takes the slower stream API and needs rights on it (client 3.4.0).
   const kv: KV = await reaching(() => new Kvm(connection).open(definition.name, { bindOnly: true, allow_direct: true }))
   const conflictAsNull = async (write: () => Promise<number>): Promise<number | null> => {
@@ -47,10 +52,27 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
     update: async (key, value, revision) => await conflictAsNull(() => kv.update(key, value, revision)),
     put: async (key, value) => await reaching(() => kv.put(key, value)),
     delete: async (key) => { await reaching(() => kv.delete(key)) },
-    keys: async (filter) => {
-      const found: string[] = []
-      await reaching(async () => { for await (const key of await kv.keys(filter)) found.push(key) })
-      return found
+    // The client's own `keys` makes a consumer, and who may make one may have its messages sent anywhere.
+    keys: async (filter = '>') => {
+      const prefix = `$KV.${definition.name}.`
+      const found = new Set<string>()
+      await reaching(async () => {
+        for (let next = 1, got = KEYS_AT_ONCE; got === KEYS_AT_ONCE;) {
+          got = 0
+          try {
+            for await (const message of await jsm.direct.getBatch(`KV_${definition.name}`, { seq: next, batch: KEYS_AT_ONCE, next_by_subj: `${prefix}${filter}` })) {
+              got++
+              next = message.seq + 1
+              const key = message.subject.slice(prefix.length)
+              if (message.header?.get(OPERATION)) found.delete(key)
+              else found.add(key)
+            }
+          } catch (error) {
+            if ((error as { code?: unknown }).code !== NO_SUCH_MESSAGE) throw error
+          }
+        }
+      })
+      return [...found]
     },
   }
 }

@@ -1,17 +1,19 @@
 // The only door to NATS. Everything else in the services speaks in definitions from contracts/.
 import { jetstream, jetstreamManager, JetStreamApiError, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream'
 import { Svcm, ServiceError, type Service } from '@nats-io/services'
-import { connect, RequestError, type Msg, type NatsConnection } from '@nats-io/transport-node'
+import { RequestError, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import type { Static, TObject, TSchema } from 'typebox'
 import { subjectOf, type EventDefinition, type RequestDefinition, type ServiceName } from '../../contracts/define.ts'
 import type { BucketDefinition, ConsumerDefinition } from '../../contracts/streams.ts'
 import { openBucket, type Bucket } from './bucket.ts'
+import { createCauseCheck } from './causation.ts'
+import { connectNats, type NatsAccess } from './connect.ts'
 import { consume, type Handler, type Subscription } from './consume.ts'
-import { decodeEvent, encodeEvent, problemsOf, validatorOf, type Event } from './envelope.ts'
+import { decodeEvent, encodeEvent, MAC_HEADER, problemsOf, validatorOf, type Event } from './envelope.ts'
 import { codeOf, Fault, permanent, transient } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
-import { ensureTopology } from './topology.ts'
+import { topologyReady } from './topology.ts'
 
 export interface Said<Schema extends TObject> {
   /** What makes this fact this fact, without the event's name: `<claim_id>`, `<claim_id>:<attempt>`. Saying it again stores nothing. */
@@ -24,6 +26,8 @@ export interface Said<Schema extends TObject> {
   readonly ttlS?: number
   /** Takes the schedule on this subject away in the same write. */
   readonly cancelSchedule?: string
+  /** Answers a proof of authorship, which is stored with the event in the header `klaim-mac`. */
+  readonly sign?: (message: { subject: string, id: string, type: string, time: string, body: string }) => string
 }
 
 /** A stored event with where it stands. */
@@ -36,7 +40,7 @@ export interface Bus {
   append<Schema extends TObject> (definition: EventDefinition<Schema>, said: Said<Schema>, filter: string, expected: number): Promise<{ kind: 'stored', sequence: number, id: string } | { kind: 'conflict', id: string }>
   /** Has the server say an event later. `on` is the subject of the schedule: one schedule per subject, a newer replaces it. */
   schedule<Schema extends TObject> (definition: EventDefinition<Schema>, said: Said<Schema> & { at: Date, on: string }): Promise<{ sequence: number }>
-  /** The newest message on a subject or filter, checked like any event; null where there is none. A message of another type is a permanent Fault. */
+  /** The newest message on a subject or filter, checked like any event; null where there is none, or where what is there is no event of these. */
   last (stream: string, subject: string, definitions: readonly EventDefinition[]): Promise<Recorded | null>
   /** Sequence of the newest message under a literal subject, whatever it holds; 0 where there is none. */
   lastSequence (stream: string, subject: string): Promise<number>
@@ -63,20 +67,27 @@ const FAULT_STATUS = 503
 const NOBODY_THERE_MS_MAX = 2_000
 const NOBODY_THERE_DELAY_MS = 100
 
-export interface BusOptions { readonly servers: string, readonly service: ServiceName, readonly log: Log, readonly metrics: Metrics, readonly now: () => Date, readonly replicas?: number }
+export interface BusOptions extends NatsAccess { readonly service: ServiceName, readonly log: Log, readonly metrics: Metrics, readonly now: () => Date }
 
-/** Connects (waiting for ever for a server), brings streams, consumers and buckets to the catalogue's state, and reconnects for ever. */
+/** Connects, waiting for ever for a server and for the streams on it, and reconnects for ever. */
 export async function createBus (options: BusOptions): Promise<Bus> {
-  const { servers, service, log, metrics, now } = options
-  const connection = await connect({ servers: servers.split(','), name: service, maxReconnectAttempts: -1, waitOnFirstConnect: true, reconnectTimeWait: 500, pingInterval: 10_000, timeout: 5_000 })
+  const { service, log, metrics, now } = options
+  const connection = await connectNats(options, service)
+  void ended()
   metrics.connected.set(1)
   let connected = true
   void watch()
-  await ensureTopology(connection, options.replicas)
+  await topologyReady(connection, log)
   const js = jetstream(connection, { timeout: PUBLISH_TIMEOUT_MS })
   const jsm = await jetstreamManager(connection, { checkAPI: false })
   const subscriptions = new Set<Subscription>()
   let svc: Service | undefined
+
+  /** A client gives up only where the server refuses it. Without NATS a service is none, so the process ends, and whoever starts it again sees why. */
+  async function ended (): Promise<void> {
+    const error = await connection.closed()
+    if (error) throw permanent('NATS_REFUSED', 'NATS does not accept the credentials of this service', { cause: error })
+  }
 
   async function watch (): Promise<void> {
     for await (const status of connection.status()) {
@@ -88,7 +99,9 @@ export async function createBus (options: BusOptions): Promise<Bus> {
   }
 
   async function store<Schema extends TObject> (definition: EventDefinition<Schema>, said: Said<Schema>, publishOptions: object, subject?: string): Promise<{ sequence: number, duplicate: boolean, id: string }> {
-    const { id, headers, body } = encodeEvent(definition, { key: said.key, author: service, time: said.time ?? now(), data: said.data, correlation: said.correlation, causation: said.causation })
+    const time = said.time ?? now()
+    const { id, headers, body } = encodeEvent(definition, { key: said.key, author: service, time, data: said.data, correlation: said.correlation, causation: said.causation })
+    if (said.sign) headers.set(MAC_HEADER, said.sign({ subject: subjectOf(definition, said.data), id, type: definition.type, time: time.toISOString(), body }))
     try {
       const ack = await js.publish(subject ?? subjectOf(definition, said.data), body, {
         msgID: id, headers, timeout: PUBLISH_TIMEOUT_MS, ...publishOptions,
@@ -111,6 +124,7 @@ export async function createBus (options: BusOptions): Promise<Bus> {
     }
   }
 
+  const checkCause = createCauseCheck(newest)
   const bus: Bus = {
     publish: async (definition, said) => await store(definition, said, {}),
     append: async (definition, said, filter, expected) => {
@@ -122,13 +136,17 @@ export async function createBus (options: BusOptions): Promise<Bus> {
     last: async (stream, subject, definitions) => {
       const message = await newest(stream, subject)
       if (!message) return null
-      const decoded = decodeEvent(definitions, { subject: message.subject, headers: message.header, data: message.data })
-      if (!decoded) throw permanent('MESSAGE_INVALID', `the last message of ${stream} is of an unexpected type`)
-      return { ...decoded, sequence: message.seq }
+      try {
+        const decoded = decodeEvent(definitions, { subject: message.subject, headers: message.header, data: message.data })
+        return decoded ? { ...decoded, sequence: message.seq } : null
+      } catch (error) {
+        log.error({ stream, sequence: message.seq, code: codeOf(error) }, 'a stream holds a message that is no event of ours')
+        return null
+      }
     },
     lastSequence: async (stream, subject) => (await newest(stream, subject))?.seq ?? 0,
     consume: (definition, handlers) => {
-      const subscription = consume({ js, definition, handlers, log, metrics })
+      const subscription = consume({ js, definition, handlers, checkCause, log, metrics })
       const tracked: Subscription = { stop: async () => { subscriptions.delete(tracked); await subscription.stop() } }
       subscriptions.add(tracked)
       return tracked

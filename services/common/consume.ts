@@ -5,6 +5,7 @@ import type { Static, TObject } from 'typebox'
 import type { EventDefinition } from '../../contracts/define.ts'
 import { DEAD_LETTER_HEADERS, deadSubject } from '../../contracts/events/dead-letters.ts'
 import type { ConsumerDefinition } from '../../contracts/streams.ts'
+import type { CauseCheck } from './causation.ts'
 import { disposition } from './disposition.ts'
 import { decodeEvent, type Event } from './envelope.ts'
 import { codeOf } from './fault.ts'
@@ -36,8 +37,9 @@ export interface Subscription {
 const HANDED_BACK_DELAY_MS = 5_000
 const RESUBSCRIBE_DELAY_MS = 1_000
 
-export function consume (options: { js: JetStreamClient, definition: ConsumerDefinition, handlers: readonly Handler[], log: Log, metrics: Metrics }): Subscription {
-  const { js, definition, handlers, log, metrics } = options
+export interface ConsumeOptions { readonly js: JetStreamClient, readonly definition: ConsumerDefinition, readonly handlers: readonly Handler[], readonly checkCause: CauseCheck, readonly log: Log, readonly metrics: Metrics }
+
+export function consume ({ js, definition, handlers, checkCause, log, metrics }: ConsumeOptions): Subscription {
   const { name: consumer, stream } = definition
   const inHand = new Set<Promise<void>>()
   let messages: ConsumerMessages | undefined
@@ -80,6 +82,7 @@ export function consume (options: { js: JetStreamClient, definition: ConsumerDef
         return
       }
       claimId = decoded.event.correlation
+      await checkCause(decoded.definition, decoded.event, deliveryCount)
       await handler.handle(decoded.event, { sequence: streamSequence, count: deliveryCount, scheduler: message.headers?.get('Nats-Scheduler') || undefined, subject: message.subject })
       metrics.messages.inc({ consumer, result: 'done' })
       await message.ackAck()

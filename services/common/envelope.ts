@@ -5,6 +5,8 @@ import type { Static, TObject, TSchema } from 'typebox'
 import { subjectOf, type EventDefinition, type ServiceName } from '../../contracts/define.ts'
 import { permanent } from './fault.ts'
 
+export const MAC_HEADER = 'klaim-mac'
+
 export interface Event<Schema extends TObject = TObject> {
   /** Derived from the fact: the same fact has the same id. */
   readonly id: string
@@ -54,26 +56,33 @@ export function encodeEvent<Schema extends TObject> (definition: EventDefinition
   return { id, headers: h, body: JSON.stringify(event.data) }
 }
 
+/** What the headers say, unchecked. */
+export function attributesOf (headers: MsgHdrs | undefined): { specversion: string, type: string, author: ServiceName, id: string, time: Date, correlation: string, causation: string } {
+  const header = (name: string): string => headers?.get(`ce-${name}`) ?? ''
+  return {
+    specversion: header('specversion'), type: header('type'), author: header('source').replace(/^\/klaim\//, '') as ServiceName, id: header('id'), time: new Date(header('time')),
+    correlation: header('correlation'), causation: header('causation'),
+  }
+}
+
 /**
  * Reads and checks a message: known type, an author who may say it, a subject that agrees with the data, data by the schema.
  * Throws a permanent Fault MESSAGE_INVALID. `undefined` where the type is none of `definitions`: the message is for a newer version of us.
  */
 export function decodeEvent (definitions: readonly EventDefinition[], message: { subject: string, headers: MsgHdrs | undefined, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
-  const header = (name: string): string => message.headers?.get(name) ?? ''
-  const type = header('ce-type')
-  if (header('ce-specversion') !== '1.0' || type === '') throw permanent('MESSAGE_INVALID', 'not a CloudEvent')
+  const { specversion, type, author, id, time, correlation, causation } = attributesOf(message.headers)
+  if (specversion !== '1.0' || type === '') throw permanent('MESSAGE_INVALID', 'not a CloudEvent')
   const definition = definitions.find((candidate) => candidate.type === type)
   if (!definition) return undefined
-  const author = header('ce-source').replace(/^\/klaim\//, '') as ServiceName
   if (!definition.authors.includes(author)) throw permanent('MESSAGE_INVALID', `${type} is not for this author to say`)
-  const time = new Date(header('ce-time'))
-  if (Number.isNaN(time.getTime()) || header('ce-id') === '') throw permanent('MESSAGE_INVALID', `${type} without id or time`)
+  // Ids are of one event each, whatever its author wrote there.
+  if (!id.startsWith(eventId(definition, '')) || Number.isNaN(time.getTime())) throw permanent('MESSAGE_INVALID', `${type} without an id of its own or a time`)
   const data = parsed(type, message.data)
   if (!validatorOf(definition.data).Check(data)) throw permanent('MESSAGE_INVALID', `${type} has wrong data: ${problemsOf(definition.data, data)}`)
   if (subjectOf(definition, data as never) !== message.subject) throw permanent('MESSAGE_INVALID', `${type} stands on a foreign subject`)
   return {
     definition,
-    event: { id: header('ce-id'), type, author, time, correlation: header('ce-correlation') || undefined, causation: header('ce-causation') || undefined, data: data as never },
+    event: { id, type, author, time, correlation: correlation || undefined, causation: causation || undefined, data: data as never },
   }
 }
 

@@ -1,13 +1,13 @@
 import { Type, type Static, type TObject } from 'typebox'
 import { loadConfig } from './config.ts'
+import { NatsConfig } from './connect.ts'
 import { serveHealth, type Checks } from './health.ts'
 import { createLog, type Log } from './log.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
 
 /** What every service is configured with, beside its own. */
 export const CommonConfig = {
-  NATS_URL: Type.String({ minLength: 1 }),
-  /** Path of an nkey seed or credentials file is added with the NATS users; without it the connection is anonymous. */
+  ...NatsConfig,
   LOG_LEVEL: Type.String({ default: 'info', pattern: '^(trace|debug|info|warn|error|fatal)$' }),
   HEALTH_HOST: Type.String({ default: '127.0.0.1' }),
   /** Internal port of /healthz, /readyz and /metrics; 0 takes any free one. */

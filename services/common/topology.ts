@@ -1,14 +1,25 @@
-// Brings a server to the state that contracts/streams.ts describes. Safe to run by every service at every start: what is missing is
-// created, what differs is updated, what is the same is left alone.
+// Brings a server to the state that contracts/streams.ts describes: what is missing is created, what differs is updated, what is the same is
+// left alone. It needs rights that no service has, so scripts/topology does it, as the operator, before the services of a new version start;
+// they wait for its mark.
+import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
 import { nanos, type NatsConnection } from '@nats-io/transport-node'
-import { BUCKETS, CONSUMERS, filtersOf, STREAMS, type BucketDefinition, type ConsumerDefinition, type StreamDefinition } from '../../contracts/streams.ts'
-import { transient } from './fault.ts'
+import { BUCKETS, CONSUMERS, filtersOf, STREAMS, topologyBucket, type BucketDefinition, type ConsumerDefinition, type StreamDefinition } from '../../contracts/streams.ts'
+import { openBucket } from './bucket.ts'
+import { codeOf, transient } from './fault.ts'
+import type { Log } from './log.ts'
 
 const STREAM_NOT_FOUND = 10059
 const STREAM_EXISTS = 10058
 const CONSUMER_EXISTS = 10148
+const MARK = 'mark'
+const LOOK_EVERY_MS = 500
+const WARN_EVERY_LOOKS = 20
+
+/** Which description this code carries. */
+const described = (): string => createHash('sha256').update(JSON.stringify([STREAMS, CONSUMERS.map((consumer) => ({ ...consumer, events: filtersOf(consumer) })), BUCKETS])).digest('hex')
 
 /** `replicas`: 1 on a single node, 3 in a cluster. Throws a transient Fault where JetStream does not answer or is too old. */
 export async function ensureTopology (connection: NatsConnection, replicas = 1): Promise<void> {
@@ -21,6 +32,25 @@ export async function ensureTopology (connection: NatsConnection, replicas = 1):
     ...CONSUMERS.map(async (definition) => { await ensureConsumer(jsm, definition) }),
     ...BUCKETS.map(async (definition) => { await ensureBucket(jsm, kvm, definition, replicas) }),
   ])
+  await (await openBucket(connection, topologyBucket)).put(MARK, described())
+}
+
+/** Resolves when a server has been brought to a described state; for as long as it takes. During a rollout that may be another version's. */
+export async function topologyReady (connection: NatsConnection, log: Log): Promise<void> {
+  const bucket = await openBucket(connection, topologyBucket)
+  for (let looks = 0; !connection.isClosed(); looks++) {
+    try {
+      const mark = await bucket.get(MARK)
+      if (mark) {
+        if (mark.text() !== described()) log.warn('the streams are those of another version; run scripts/topology if that is not meant')
+        return
+      }
+    } catch (error) {
+      log.debug({ code: codeOf(error) }, 'the streams cannot be looked at')
+    }
+    if (looks % WARN_EVERY_LOOKS === WARN_EVERY_LOOKS - 1) log.warn('waiting for the streams; scripts/topology makes them')
+    await delay(LOOK_EVERY_MS)
+  }
 }
 
 function atLeast (version: string, minimum: readonly number[]): boolean {
@@ -33,12 +63,13 @@ function atLeast (version: string, minimum: readonly number[]): boolean {
 }
 
 async function ensureStream (jsm: JetStreamManager, definition: StreamDefinition, replicas: number): Promise<void> {
-  const { name, subjects, summary, maxAgeMs, maxBytes, maxMsgBytes, duplicateWindowMs, schedules } = definition
+  const { name, subjects, summary, maxAgeMs, maxBytes, maxMsgBytes, duplicateWindowMs, schedules, isAnnounced } = definition
   const config: Partial<StreamConfig> & { name: string } = {
     name, subjects: [...subjects], description: summary,
     retention: RetentionPolicy.Limits, storage: StorageType.File, discard: DiscardPolicy.Old, num_replicas: replicas,
     max_age: maxAgeMs === null ? 0 : nanos(maxAgeMs), max_bytes: maxBytes, max_msg_size: maxMsgBytes, duplicate_window: nanos(duplicateWindowMs),
     allow_direct: true,
+    ...(isAnnounced ? { republish: { src: '>', dest: 'stored.>', headers_only: true } } : {}),
     ...(schedules ? { allow_msg_schedules: true, allow_msg_ttl: true } : {}),
   }
   try {

@@ -1,4 +1,5 @@
 import { createBus } from '../common/bus.ts'
+import { natsOf } from '../common/connect.ts'
 import { loadMessages } from '../common/messages.ts'
 import { run, type Start } from '../common/run.ts'
 import { Config } from './config.ts'
@@ -7,7 +8,7 @@ import { createWording } from './wording.ts'
 
 export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const wording = createWording(loadMessages(config.MESSAGES_DIR), config.PANEL_PUBLIC_URL)
-  const bus = await createBus({ servers: config.NATS_URL, service: 'notifier', log, metrics, now })
+  const bus = await createBus({ ...natsOf(config), service: 'notifier', log, metrics, now })
   startNotifying({ bus, wording, log })
   // Nobody asks the notifier anything; this is how `nats service ls` shows it.
   await bus.respond([])

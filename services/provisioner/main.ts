@@ -1,4 +1,5 @@
 import { createBus } from '../common/bus.ts'
+import { natsOf } from '../common/connect.ts'
 import { run, type Start } from '../common/run.ts'
 import { loadTemplates } from '../common/templates.ts'
 import { Config } from './config.ts'
@@ -6,7 +7,7 @@ import { createService } from './service.ts'
 
 export const start: Start<Config> = async (config, runtime) => {
   const templates = loadTemplates(config.TEMPLATES_FILE)
-  const bus = await createBus({ servers: config.NATS_URL, service: 'provisioner', ...runtime })
+  const bus = await createBus({ ...natsOf(config), service: 'provisioner', ...runtime })
   try {
     const service = await createService(config, runtime, bus, templates)
     return {

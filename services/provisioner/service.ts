@@ -1,10 +1,10 @@
 // The provisioner put together: what it hears, what it answers, how it ends.
 import { claimRequested, deletionStarted } from '../../contracts/events/claims.ts'
-import { listClaims, resetPassword } from '../../contracts/requests.ts'
+import { getClaim, listClaims, resetPassword } from '../../contracts/requests.ts'
 import { allocationsBucket, provisionerClaims, provisioningBucket, templatesBucket } from '../../contracts/streams.ts'
 import { answering, type Bus } from '../common/bus.ts'
-import { on } from '../common/consume.ts'
-import { codeOf, permanent } from '../common/fault.ts'
+import { on, type EventData } from '../common/consume.ts'
+import { codeOf, permanent, transient } from '../common/fault.ts'
 import type { Runtime } from '../common/run.ts'
 import { createSealer } from '../common/seal.ts'
 import type { Templates } from '../common/templates.ts'
@@ -35,6 +35,8 @@ const STOP_CALLS_MS = 5_000
 /** While the panel is away somebody must ask, or nobody would notice that it is back. */
 const AWAY_CHECK_EVERY_MS = 15_000
 const VANISHED_CHECK_EVERY_MS = 60_000
+/** A claim-store that has just started may know less than the stream for a moment. */
+const DISBELIEF_DELIVERIES = 4
 const LIVING = ['creating', 'active', 'deleting'] as const
 
 /** Permanent Faults TEMPLATE_CHANGED, TEMPLATE_VERSION_BACK, TEMPLATE_IN_USE where the templates would break living claims. */
@@ -101,6 +103,14 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
     }
   }
 
+  /** A request has no cause but a form, so the ledger is asked whether it stands by it: nobody gets a server by writing on a stream. */
+  async function believed ({ claim_id, member_id, wa_jid }: EventData<typeof claimRequested>, count: number): Promise<void> {
+    const answer = await bus.request(getClaim, { claim_id })
+    if (answer.ok && answer.claim.member_id === member_id && answer.claim.wa_jid === wa_jid) return
+    const words = 'a claim was asked for that the ledger does not know'
+    throw count < DISBELIEF_DELIVERIES ? transient('CAUSE_UNKNOWN', words) : permanent('CAUSE_UNKNOWN', words)
+  }
+
   const checking = setInterval(() => {
     if (templatesState === 'unknown') void vanishedState().then((state) => { templatesState = state })
   }, VANISHED_CHECK_EVERY_MS)
@@ -113,7 +123,10 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
 
   await bus.respond([answering(resetPassword, resetting)])
   const subscription = bus.consume(provisionerClaims, [
-    on(claimRequested, async (event, { count }) => { await builder.build(event, count, waits.signal) }),
+    on(claimRequested, async (event, { count }) => {
+      await believed(event.data, count)
+      await builder.build(event, count, waits.signal)
+    }),
     on(deletionStarted, async (event, { count }) => { await deleter.remove(event, count, waits.signal) }),
   ])
 

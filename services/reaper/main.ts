@@ -1,6 +1,7 @@
 import { Counter, Gauge } from 'prom-client'
 import { brakeBucket, reaperClaims, reaperDue, reaperMembers } from '../../contracts/streams.ts'
 import { createBus } from '../common/bus.ts'
+import { natsOf } from '../common/connect.ts'
 import { codeOf } from '../common/fault.ts'
 import { createMembership } from '../common/membership.ts'
 import { run, type Start } from '../common/run.ts'
@@ -12,7 +13,7 @@ import { createReaper } from './service.ts'
 const OUTAGE_MS_MIN = 15 * 60_000
 
 export const start: Start<Config> = async (config, { log, metrics, now }) => {
-  const bus = await createBus({ servers: config.NATS_URL, service: 'reaper', log, metrics, now })
+  const bus = await createBus({ ...natsOf(config), service: 'reaper', log, metrics, now })
   const membership = createMembership(config.BOT_URL, config.INTERNAL_SECRET)
   const registers = [metrics.registry]
   const verdicts = new Counter({ name: 'klaim_deletion_verdicts_total', help: 'Looks at deletions that were due, by what came of them', labelNames: ['verdict'] as const, registers })

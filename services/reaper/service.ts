@@ -1,11 +1,12 @@
 // Wake-ups, departures and the sweep, turned into verdicts and said on the DELETIONS stream.
 import type { Static } from 'typebox'
-import { deletionCancelled, deletionScheduled } from '../../contracts/events/claims.ts'
+import { deletionCancelled, deletionScheduled, departureKey } from '../../contracts/events/claims.ts'
 import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled, pendingSubject } from '../../contracts/events/deletions.ts'
 import { memberLeft } from '../../contracts/events/members.ts'
 import { getBrake, getClaim, listClaims, rosterSummary, setBrake, type ClaimView } from '../../contracts/requests.ts'
 import { answering, type Bus, type Responder } from '../common/bus.ts'
 import { on, type Handler } from '../common/consume.ts'
+import { eventId } from '../common/envelope.ts'
 import { codeOf } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import type { Membership } from '../common/membership.ts'
@@ -45,13 +46,13 @@ interface Job { readonly delete_job_id: string, readonly claim_id: string, reado
 export function createReaper (options: ReaperOptions): Reaper {
   const { bus, brake, membership, log, now, postponeMs, deletionsPerMinute, brakePolicy, onVerdict } = options
 
-  async function schedule (job: Job, at: number, causation: string | undefined): Promise<void> {
+  async function schedule (job: Job, at: number, causation: string): Promise<void> {
     const due_at = new Date(at).toISOString()
     await bus.schedule(deletionDue, { key: `${job.delete_job_id}:${at}`, data: { ...jobOf(job), due_at }, at: new Date(at), on: pendingSubject(job.delete_job_id), correlation: job.claim_id, causation })
   }
 
   /** One look at a job. Safe to do twice, at the same time, or for a job that is long over. */
-  async function judge (job: Job, causation: string | undefined): Promise<void> {
+  async function judge (job: Job): Promise<void> {
     const claim = await currentClaim(job.claim_id)
     const at = now().getTime()
     const record = await brake.read()
@@ -59,13 +60,14 @@ export function createReaper (options: ReaperOptions): Reaper {
       now: at, brakeIsOn: isOn(record, at), paceAllows: paced(record, job.delete_job_id, at, deletionsPerMinute) !== null, outageMs: options.outageMs,
       postponedAt: await postponedAt(job.delete_job_id),
     }) ?? byRoster(await ask(claim as ClaimView))
-    await carryOut(job, claim, verdict, causation)
+    await carryOut(job, claim, verdict)
   }
 
-  async function carryOut (job: Job, claim: ClaimView | null, verdict: Verdict, causation: string | undefined): Promise<void> {
+  async function carryOut (job: Job, claim: ClaimView | null, verdict: Verdict): Promise<void> {
     const facts = { claimId: job.claim_id, deleteJobId: job.delete_job_id }
-    const about = { correlation: job.claim_id, causation, ttlS: KEPT_S }
     const due_at = claim?.deletion_scheduled_at ?? now().toISOString()
+    const causation = departureOf(job, due_at)
+    const about = { correlation: job.claim_id, causation, ttlS: KEPT_S }
     onVerdict(verdict.kind === 'postpone' ? verdict.reason : verdict.kind)
     switch (verdict.kind) {
       case 'drop':
@@ -80,7 +82,7 @@ export function createReaper (options: ReaperOptions): Reaper {
         return
       case 'confirm': {
         if (!await brake.change((record) => paced(record, job.delete_job_id, now().getTime(), deletionsPerMinute))) {
-          await postpone(job, due_at, 'pace', causation)
+          await postpone(job, due_at, 'pace')
           return
         }
         await bus.publish(deletionConfirmed, { key: `${job.delete_job_id}:${verdict.seenAt}`, data: { ...jobOf(job), due_at, absent_at: new Date(verdict.seenAt).toISOString() }, ...about })
@@ -88,14 +90,15 @@ export function createReaper (options: ReaperOptions): Reaper {
         return
       }
       case 'postpone':
-        await postpone(job, due_at, verdict.reason, causation)
+        await postpone(job, due_at, verdict.reason)
         return
       default:
         verdict satisfies never
     }
   }
 
-  async function postpone (job: Job, due_at: string, reason: Static<typeof deletionPostponed.data>['reason'], causation: string | undefined): Promise<void> {
+  async function postpone (job: Job, due_at: string, reason: Static<typeof deletionPostponed.data>['reason']): Promise<void> {
+    const causation = departureOf(job, due_at)
     const until = now().getTime() + delayOf(reason)
     await bus.publish(deletionPostponed, {
       // An outage is told to the ledger once per promised time, so that the member is warned once.
@@ -157,8 +160,8 @@ export function createReaper (options: ReaperOptions): Reaper {
           const job = { delete_job_id: claim.delete_job_id, claim_id: claim.claim_id, member_id: claim.member_id }
           const wakesAt = Math.max(Date.parse(claim.deletion_scheduled_at), await postponedAt(job.delete_job_id) ?? 0)
           overdueMs = Math.max(overdueMs, at - wakesAt)
-          if (wakesAt > at) await ensureScheduled(job, wakesAt)
-          else await judge(job, undefined)
+          if (wakesAt > at) await ensureScheduled(job, wakesAt, departureOf(job, claim.deletion_scheduled_at))
+          else await judge(job)
         }
         after = next
       } while (after !== undefined)
@@ -166,9 +169,9 @@ export function createReaper (options: ReaperOptions): Reaper {
     return { pending, overdueMs: Math.max(0, overdueMs), brakeIsOn: isOn(await brake.read(), at) }
   }
 
-  async function ensureScheduled (job: Job, at: number): Promise<void> {
+  async function ensureScheduled (job: Job, at: number, causation: string): Promise<void> {
     if (await bus.lastSequence('DELETIONS', pendingSubject(job.delete_job_id)) !== 0) return
-    await schedule(job, at, undefined)
+    await schedule(job, at, causation)
     log.warn({ claimId: job.claim_id, deleteJobId: job.delete_job_id }, 'a missing schedule is made again')
   }
 
@@ -189,13 +192,13 @@ export function createReaper (options: ReaperOptions): Reaper {
       }),
     ],
     dueHandlers: [
-      on(deletionDue, async ({ id, data }, { scheduler }) => {
+      on(deletionDue, async ({ data }, { scheduler }) => {
         // Only the server's own scheduler says that something is due.
         if (scheduler !== pendingSubject(data.delete_job_id)) {
           log.error({ claimId: data.claim_id }, 'a due message that no schedule produced is passed over')
           return
         }
-        await judge(data, id)
+        await judge(data)
       }),
     ],
     memberHandlers: [
@@ -215,6 +218,11 @@ export function createReaper (options: ReaperOptions): Reaper {
       }),
     ],
   }
+}
+
+/** Id of the event by which the ledger decided this deletion: it, and no wake-up, is what everything here comes from. */
+function departureOf ({ delete_job_id }: Job, dueAt: string): string {
+  return eventId(deletionScheduled, departureKey(delete_job_id, Date.parse(dueAt)))
 }
 
 function jobOf ({ delete_job_id, claim_id, member_id }: Job): Job {

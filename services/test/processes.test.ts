@@ -2,7 +2,7 @@ import t from 'tap'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join, resolve } from 'node:path'
-import { startNats } from '../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../deploy/staging/klaim-nats.ts'
 import { SERVICES } from '../../deploy/staging/system.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -18,9 +18,9 @@ for (const service of SERVICES) {
 }
 
 t.test('a service that is told to stop finishes and ends well', async (t) => {
-  const nats = await startNats()
+  const nats = await startKlaimNats()
   t.teardown(() => nats.close())
-  const env = { PATH: process.env['PATH'], NATS_URL: nats.url, PANEL_PUBLIC_URL: 'https://panel.example.org', HEALTH_PORT: '0' }
+  const env = { PATH: process.env['PATH'], ...nats.env('notifier'), PANEL_PUBLIC_URL: 'https://panel.example.org', HEALTH_PORT: '0' }
   const child = spawn(process.execPath, ['services/notifier/main.ts'], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => child.kill('SIGKILL'))
   let lines = ''

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { sayCaused } from '../../common/test/because.ts'
 import { messageDelivered, messageOutbound, messageUndeliverable } from '../../../contracts/events/messages.ts'
 import { sentBucket } from '../../../contracts/streams.ts'
 import { createLog } from '../../common/log.ts'
@@ -19,7 +20,7 @@ async function login (number: string, id: string, more: Partial<Outbound> = {}):
 }
 const say = async ({ bus }: World, data: Outbound): Promise<void> => {
   const notifier = await bus('notifier')
-  await notifier.publish(messageOutbound, { key: data.message_id, data })
+  await sayCaused(notifier, messageOutbound, { key: data.message_id, data })
 }
 
 t.test('a login', async (t) => {

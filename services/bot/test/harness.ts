@@ -3,7 +3,8 @@ import { generateKeyPair, exportJWK } from 'jose'
 import { BufferJSON, WA_CERT_DETAILS, type AuthenticationCreds } from '@whiskeysockets/baileys'
 import type { Test } from 'tap'
 import type { Static, TObject } from 'typebox'
-import { startNats, type Nats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { type Nats } from '../../../deploy/staging/nats/nats-server.ts'
 import { stagingRoot } from '../../../deploy/staging/whatsapp/root-key.ts'
 import { startWhatsApp, type Options, type WhatsApp } from '../../../deploy/staging/whatsapp/whatsapp.ts'
 import { CHECK_MEMBER_PATH, INTERNAL_SECRET_HEADER, type CheckMemberAnswer } from '../../../contracts/http.ts'
@@ -74,7 +75,7 @@ const waitMsMax = 25_000
 /** By default the bot is linked already. */
 export async function world (t: Test, options: Options & { linked?: boolean } = {}): Promise<World> {
   const { linked = true, ...seed } = options
-  const nats = await startNats()
+  const nats = await startKlaimNats()
   t.teardown(() => nats.close())
   const whatsapp = await startWhatsApp(seed)
   t.teardown(() => whatsapp.close())
@@ -88,7 +89,7 @@ export async function world (t: Test, options: Options & { linked?: boolean } = 
   t.teardown(async () => { for (const stop of stops) await stop() })
 
   async function bus (service: ServiceName): Promise<Bus> {
-    const opened = await createBus({ servers: nats.url, service, log: createLog(service, 'fatal'), metrics: createMetrics(service), now: () => new Date() })
+    const opened = await createBus({ ...nats.playing(service), log: createLog(service, 'fatal'), metrics: createMetrics(service), now: () => new Date() })
     stops.add(async () => { await opened.close() })
     return opened
   }
@@ -117,7 +118,7 @@ export async function world (t: Test, options: Options & { linked?: boolean } = 
   }
 
   const env = {
-    NATS_URL: nats.url, GROUP_ID: whatsapp.group, WHATSAPP_URL: whatsapp.url, INTERNAL_SECRET: internalSecret, MEMBER_ID_KEY: memberIdKey, LOGIN_PRIVATE_KEYS: loginPrivateKeys, SESSION_KEY: sessionKey,
+    ...nats.env('bot'), GROUP_ID: whatsapp.group, WHATSAPP_URL: whatsapp.url, INTERNAL_SECRET: internalSecret, MEMBER_ID_KEY: memberIdKey, LOGIN_PRIVATE_KEYS: loginPrivateKeys, SESSION_KEY: sessionKey,
     MESSAGES_DIR: new URL('../../../config/messages', import.meta.url).pathname, ...fast,
   }
   const made: World = {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { sayCaused } from '../../common/test/because.ts'
 import { messageDelivered, messageOutbound } from '../../../contracts/events/messages.ts'
 import { jidOf, member, memberOf, seal, world } from './harness.ts'
 import { claimId, claimOf, parties } from './parties.ts'
@@ -20,7 +21,7 @@ t.test('a bot that is killed', async (t) => {
   const tookMs = performance.now() - killedAt
   t.ok(tookMs < 5 * Number(env['LEASE_MS']), `is replaced ${Math.round(tookMs)} ms later, with a lease of ${env['LEASE_MS']} ms`)
   const notifier = await bus('notifier')
-  await notifier.publish(messageOutbound, { key: 'x', data: { message_id: 'x', claim_id: claimId, member_id: memberOf(member(1)), kind: 'deleted', wa_jid: jidOf(member(1)), language: 'id', parts: ['Server dihapus'] } })
+  await sayCaused(notifier, messageOutbound, { key: 'x', data: { message_id: 'x', claim_id: claimId, member_id: memberOf(member(1)), kind: 'deleted', wa_jid: jidOf(member(1)), language: 'id', parts: ['Server dihapus'] } })
   await told(messageDelivered, 1)
   t.same(whatsapp.chat(member(1)).map(({ text }) => text), ['Server dihapus'], 'by one who can speak')
 })
@@ -33,7 +34,7 @@ t.test('a bot that is killed after a message has gone out, before it knows', asy
   await first.saw('connected to WhatsApp')
   whatsapp.turnKnobs({ ackDelayMs: 10_000 })
   const notifier = await bus('notifier')
-  await notifier.publish(messageOutbound, { key: 'login', data: { message_id: 'login', claim_id: claimId, member_id: memberOf(member(1)), kind: 'login', wa_jid: jidOf(member(1)), language: 'id', parts: ['Server siap', '{password}'], sealed_password: await seal('the password') } })
+  await sayCaused(notifier, messageOutbound, { key: 'login', data: { message_id: 'login', claim_id: claimId, member_id: memberOf(member(1)), kind: 'login', wa_jid: jidOf(member(1)), language: 'id', parts: ['Server siap', '{password}'], sealed_password: await seal('the password') } })
   await whatsapp.until('the first part has arrived', () => whatsapp.chat(member(1)).length === 1)
   first.child.kill('SIGKILL')
   await first.exit

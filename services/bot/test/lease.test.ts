@@ -1,17 +1,17 @@
 import t from 'tap'
 import { EventEmitter, once } from 'node:events'
-import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { leaseBucket } from '../../../contracts/streams.ts'
 import { createBus, type Bus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { acquireLease, type Term } from '../lease.ts'
 
-const nats = await startNats()
+const nats = await startKlaimNats()
 t.teardown(() => nats.close())
 const log = createLog('bot', 'fatal')
 const open = async (): Promise<Bus> => {
-  const bus = await createBus({ servers: nats.url, service: 'bot', log, metrics: createMetrics('bot'), now: () => new Date() })
+  const bus = await createBus({ ...nats.playing('bot'), log, metrics: createMetrics('bot'), now: () => new Date() })
   t.teardown(() => bus.close())
   return bus
 }

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { sayCaused } from '../../common/test/because.ts'
 import { messageDelivered, messageOutbound } from '../../../contracts/events/messages.ts'
 import { memberJoined, memberLeft } from '../../../contracts/events/members.ts'
 import { jidOf, member, memberOf, outsider, seal, world } from './harness.ts'
@@ -25,7 +26,7 @@ t.test('at the most talkative log level', async (t) => {
   const notifier = await bus('notifier')
   const password = 'Aa1!bbbbbbbbbbbbbbbbbbbbbbbbbbbb'
   const login = async (id: string): Promise<void> => {
-    await notifier.publish(messageOutbound, { key: id, data: { message_id: id, claim_id: claimId, member_id: memberOf(member(1)), kind: 'login', wa_jid: jidOf(member(1)), language: 'id', parts: ['Rahasia dapur', '{password}'], sealed_password: await seal(password) } })
+    await sayCaused(notifier, messageOutbound, { key: id, data: { message_id: id, claim_id: claimId, member_id: memberOf(member(1)), kind: 'login', wa_jid: jidOf(member(1)), language: 'id', parts: ['Rahasia dapur', '{password}'], sealed_password: await seal(password) } })
   }
   await login('one')
   await told(messageDelivered, 1)

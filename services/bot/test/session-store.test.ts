@@ -1,6 +1,6 @@
 import t from 'tap'
 import { initAuthCreds, proto, type SignalDataSet } from '@whiskeysockets/baileys'
-import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { sessionBucket } from '../../../contracts/streams.ts'
 import { createBus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
@@ -8,9 +8,9 @@ import { createMetrics } from '../../common/metrics.ts'
 import { createCipher } from '../session-cipher.ts'
 import { openSession } from '../session-store.ts'
 
-const nats = await startNats()
+const nats = await startKlaimNats()
 t.teardown(() => nats.close())
-const bus = await createBus({ servers: nats.url, service: 'bot', log: createLog('bot', 'fatal'), metrics: createMetrics('bot'), now: () => new Date() })
+const bus = await createBus({ ...nats.playing('bot'), log: createLog('bot', 'fatal'), metrics: createMetrics('bot'), now: () => new Date() })
 t.teardown(() => bus.close())
 const bucket = await bus.bucket(sessionBucket)
 const [secret, newer] = ['0123456789abcdef0123456789abcdef', 'fedcba9876543210fedcba9876543210']

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { randomUUID } from 'node:crypto'
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { claimActivated, claimRequested, deletionCancelled, deletionScheduled, deletionStarted, claimDeleted, claimFailed } from '../../../contracts/events/claims.ts'
 import { deletionConfirmed, deletionRefuted } from '../../../contracts/events/deletions.ts'
 import { memberJoined, memberLeft } from '../../../contracts/events/members.ts'
@@ -15,7 +15,7 @@ import { memberIdOf } from '../../common/member-id.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { start } from '../main.ts'
 
-const nats = await startNats()
+const nats = await startKlaimNats()
 t.teardown(() => nats.close())
 
 const MEMBER_ID_KEY = 'k'.repeat(32)
@@ -23,14 +23,14 @@ const silent = (service: string) => createLog(service, 'trace', () => {})
 const ALL = [claimRequested, claimActivated, claimFailed, deletionScheduled, deletionCancelled, deletionStarted, claimDeleted]
 
 async function busOf (t: Test, service: ServiceName): Promise<Bus> {
-  const bus = await createBus({ servers: nats.url, service, log: silent(service), metrics: createMetrics(service), now: () => new Date() })
+  const bus = await createBus({ ...nats.playing(service), log: silent(service), metrics: createMetrics(service), now: () => new Date() })
   t.teardown(() => bus.close())
   return bus
 }
 
 async function claimStore (t: Test, bookFile: string, graceMs = 1_000) {
   const running = await start({
-    NATS_URL: nats.url, MEMBER_ID_KEY, BOOK_FILE: bookFile, BOOK_EVERY_MS: 20, GRACE_MS: graceMs, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
+    ...nats.env('claim-store'), MEMBER_ID_KEY, LEDGER_KEYS: 'l'.repeat(32), BOOK_FILE: bookFile, BOOK_EVERY_MS: 20, GRACE_MS: graceMs, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
   }, { log: silent('claim-store'), metrics: createMetrics('claim-store'), now: () => new Date() })
   let stopped = false
   const stop = async () => { if (!stopped) { stopped = true; await running.stop() } }
@@ -96,7 +96,7 @@ t.test('a claim from request to deletion', async (t) => {
   t.match(await becomes('creating'), { status: 'creating', step: 'queued', server_id: null })
   t.same(await gateway.request(createClaim, question), { ok: true, claim_id }, 'is the same when the same request comes twice')
 
-  const ready = await provisioner.publish(serverReady, { key: claim_id, data: { claim_id, member_id: member.member_id, ...server } })
+  const ready = await provisioner.publish(serverReady, { key: claim_id, causation: `claim.requested.v1:${claim_id}`, data: { claim_id, member_id: member.member_id, ...server } })
   t.ok(ready.sequence)
   t.match(await next(reaper, claimActivated.type, member.member_id), { data: { wa_jid: member.wa_jid, server_id: 8, sealed_password: 'a.b.c.d.e' }, causation: `server.ready.v1:${claim_id}` }, 'is activated by what the provisioner proved')
   t.match(await becomes('active'), { status: 'active', server_id: 8, user_id: 7, allocation_id: 9 })
@@ -115,13 +115,14 @@ t.test('a claim from request to deletion', async (t) => {
   const job = `${claim_id}-d2`
   const about = { delete_job_id: job, claim_id, member_id: member.member_id }
   const early = { ...about, due_at: String(scheduled.data['deletion_scheduled_at']), absent_at: new Date().toISOString() }
-  await reaper.publish(deletionConfirmed, { key: `${job}:old`, data: { ...early, delete_job_id: `${claim_id}-d1` } })
-  await reaper.publish(deletionConfirmed, { key: `${job}:1`, data: early })
+  const causation = `claim.deletion_scheduled.v1:${job}:0`
+  await reaper.publish(deletionConfirmed, { key: `${job}:old`, causation, data: { ...early, delete_job_id: `${claim_id}-d1` } })
+  await reaper.publish(deletionConfirmed, { key: `${job}:1`, causation, data: early })
   const started = await next(reaper, deletionStarted.type, member.member_id)
   t.match(started, { data: { ...about, server_id: 8 }, causation: `deletion.confirmed.v1:${job}:1` }, 'passes the point of no return by the confirmation of its newest departure, once it is due')
   await moved(memberJoined)
-  await reaper.publish(deletionRefuted, { key: job, data: { ...about, present_at: new Date().toISOString() } })
-  await provisioner.publish(serverDeleted, { key: job, data: { ...about, user_deleted: true } })
+  await reaper.publish(deletionRefuted, { key: job, causation, data: { ...about, present_at: new Date().toISOString() } })
+  await provisioner.publish(serverDeleted, { key: job, causation: `claim.deletion_started.v1:${job}`, data: { ...about, user_deleted: true } })
   await next(reaper, claimDeleted.type, member.member_id)
   t.match(await becomes('deleted'), { status: 'deleted', server_id: 8 })
   t.match(await gateway.request(createClaim, member.asking()), { ok: true }, 'leaves its member free to claim again')

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { memberJoined, memberLeft } from '../../../contracts/events/members.ts'
 import { deletionDue, deletionUnscheduled, pendingSubject } from '../../../contracts/events/deletions.ts'
 import { getBrake, setBrake } from '../../../contracts/requests.ts'
@@ -11,14 +11,15 @@ import { on, type Delivery } from '../consume.ts'
 import { permanent, transient } from '../fault.ts'
 import { createLog } from '../log.ts'
 import { createMetrics } from '../metrics.ts'
+import { because } from './because.ts'
 import type { ServiceName } from '../../../contracts/define.ts'
 
-const nats = await startNats()
+const nats = await startKlaimNats()
 t.teardown(() => nats.close())
 
 async function busOf (t: Test, service: ServiceName): Promise<Bus> {
   const lines: string[] = []
-  const bus = await createBus({ servers: nats.url, service, log: createLog(service, 'trace', (line) => lines.push(line)), metrics: createMetrics(service), now: () => new Date() })
+  const bus = await createBus({ ...nats.playing(service), log: createLog(service, 'trace', (line) => lines.push(line)), metrics: createMetrics(service), now: () => new Date() })
   t.teardown(() => bus.close())
   return bus
 }
@@ -116,11 +117,12 @@ t.test('a schedule falls due, is replaced, is cancelled', async (t) => {
   await reaper.schedule(deletionDue, { key: `${job}:1`, data: data(job), at: later, on: pendingSubject(job) })
   await reaper.publish(deletionUnscheduled, { key: job, data: { delete_job_id: job, claim_id, member_id: member }, cancelSchedule: pendingSubject(job), ttlS: 60 })
   t.equal(await reaper.lastSequence('DELETIONS', pendingSubject(job)), 0, 'a cancelled schedule is gone')
-  await reaper.schedule(deletionDue, { key: `${kept}:1`, data: data(kept), at: later, on: pendingSubject(kept) })
+  const causation = await because(reaper, deletionDue, data(kept))
+  await reaper.schedule(deletionDue, { key: `${kept}:1`, causation, data: data(kept), at: later, on: pendingSubject(kept) })
   const due = new Promise<{ scheduler: string | undefined, id: string }>((resolve) => {
     reaper.consume(reaperDue, [on(deletionDue, async (event, { scheduler }) => { resolve({ scheduler, id: event.id }) })])
   })
-  await reaper.schedule(deletionDue, { key: `${kept}:2`, data: data(kept), at: new Date(), on: pendingSubject(kept) })
+  await reaper.schedule(deletionDue, { key: `${kept}:2`, causation, data: data(kept), at: new Date(), on: pendingSubject(kept) })
   t.same(await due, { scheduler: pendingSubject(kept), id: `deletion.due.v1:${kept}:2` }, 'the replacement fires, under the headers it was stored with')
 })
 

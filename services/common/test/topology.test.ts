@@ -1,13 +1,13 @@
 import t from 'tap'
 import { jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
-import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { BUCKETS, CONSUMERS, STREAMS } from '../../../contracts/streams.ts'
+import { connectNats } from '../connect.ts'
 import { ensureTopology } from '../topology.ts'
 
-const nats = await startNats()
+const nats = await startKlaimNats({ bare: true })
 t.teardown(() => nats.close())
-const connection = await connect({ servers: nats.url })
+const connection = await connectNats(nats.access('operator'), 'operator')
 t.teardown(() => connection.close())
 const jsm = await jetstreamManager(connection)
 

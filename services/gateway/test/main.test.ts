@@ -2,7 +2,8 @@ import t from 'tap'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { freePort, startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { freePort } from '../../../deploy/staging/nats/nats-server.ts'
 import { loadConfig } from '../../common/config.ts'
 import { createLog } from '../../common/log.ts'
 import { createMetrics } from '../../common/metrics.ts'
@@ -10,11 +11,11 @@ import { Config } from '../config.ts'
 import { start } from '../main.ts'
 
 const root = join(import.meta.dirname, '../../..')
-const nats = await startNats()
+const nats = await startKlaimNats()
 t.teardown(() => nats.close())
 
 const environment = {
-  NATS_URL: nats.url, BOT_URL: 'http://127.0.0.1:9', INTERNAL_SECRET: 'an-internal-secret-of-tests',
+  ...nats.env('gateway'), BOT_URL: 'http://127.0.0.1:9', INTERNAL_SECRET: 'an-internal-secret-of-tests',
   TEMPLATES_FILE: join(root, 'config/templates.json'), MESSAGES_DIR: join(root, 'config/messages'),
 }
 

@@ -5,7 +5,8 @@ import { deletionScheduled } from '../../../contracts/events/claims.ts'
 import { memberJoined, memberLeft } from '../../../contracts/events/members.ts'
 import { createClaim } from '../../../contracts/requests.ts'
 import { noncesBucket } from '../../../contracts/streams.ts'
-import { freePort, startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { freePort } from '../../../deploy/staging/nats/nats-server.ts'
 import { start as startClaimStore } from '../../claim-store/main.ts'
 import { createBus, type Bus } from '../../common/bus.ts'
 import { loadConfig } from '../../common/config.ts'
@@ -31,8 +32,8 @@ let number = 6281200000100
 const notice = (fields: Record<string, unknown> = {}) => ({ event: 'leave', wa_jid: `${++number}@s.whatsapp.net`, group_id: GROUP_ID, occurred_at: new Date().toISOString(), nonce: randomUUID(), ...fields })
 const seconds = (at = Date.now()): string => String(Math.floor(at / 1_000))
 
-async function busOf (t: Test, url = world.nats.url, service: 'gateway' | 'operator' = 'gateway'): Promise<Bus> {
-  const bus = await createBus({ servers: url, service, log: createLog(service, 'trace', (line) => world.logLines.push(line)), metrics: createMetrics(service), now: () => new Date() })
+async function busOf (t: Test, nats = world.nats, service: 'gateway' | 'operator' = 'gateway'): Promise<Bus> {
+  const bus = await createBus({ ...nats.playing(service), log: createLog(service, 'trace', (line) => world.logLines.push(line)), metrics: createMetrics(service), now: () => new Date() })
   t.teardown(() => bus.close())
   return bus
 }
@@ -177,9 +178,9 @@ t.test('a gateway that ends between the nonce and the event, or between the even
 })
 
 t.test('NATS', async (t) => {
-  const nats = await startNats()
+  const nats = await startKlaimNats()
   t.teardown(() => nats.close())
-  const bus = await busOf(t, nats.url)
+  const bus = await busOf(t, nats)
   const app = await gateway(t, { bus })
   const [used, waiting] = [notice(), notice()]
   t.equal(await tell(app, used), '202')
@@ -203,20 +204,20 @@ t.test('NATS', async (t) => {
 })
 
 t.test('a leave told by webhook schedules the deletion', async (t) => {
-  const nats = await startNats()
+  const nats = await startKlaimNats()
   t.teardown(() => nats.close())
   const runtime = (service: string) => ({ log: createLog(service, 'trace', (line) => world.logLines.push(line)), metrics: createMetrics(service), now: () => new Date() })
   const store = await startClaimStore({
-    NATS_URL: nats.url, MEMBER_ID_KEY, BOOK_FILE: join(t.testdir({}), 'claims.json'), BOOK_EVERY_MS: 20, GRACE_MS: 14_400_000, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
+    ...nats.env('claim-store'), MEMBER_ID_KEY, LEDGER_KEYS: 'l'.repeat(32), BOOK_FILE: join(t.testdir({}), 'claims.json'), BOOK_EVERY_MS: 20, GRACE_MS: 14_400_000, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
   }, runtime('claim-store'))
   t.teardown(() => store.stop())
   const port = await freePort()
   const door = await start(loadConfig(Config, {
-    NATS_URL: nats.url, BOT_URL: 'http://127.0.0.1:9', INTERNAL_SECRET: 'an-internal-secret-of-tests', HTTP_PORT: String(port), WEBHOOK_SECRETS: `${OLD},${NEW}`, MEMBER_ID_KEY, GROUP_ID,
+    ...nats.env('gateway'), BOT_URL: 'http://127.0.0.1:9', INTERNAL_SECRET: 'an-internal-secret-of-tests', HTTP_PORT: String(port), WEBHOOK_SECRETS: `${OLD},${NEW}`, MEMBER_ID_KEY, GROUP_ID,
     TEMPLATES_FILE: join(root, 'config/templates.json'), MESSAGES_DIR: join(root, 'config/messages'),
   }), runtime('gateway'))
   t.teardown(() => door.stop())
-  const bus = await busOf(t, nats.url, 'operator')
+  const bus = await busOf(t, nats, 'operator')
 
   const said = notice()
   const member_id = memberIdOf(MEMBER_ID_KEY, said.wa_jid)

@@ -6,7 +6,7 @@ import type { Test, TAP } from 'tap'
 import type { Static } from 'typebox'
 import type { CheckMemberAnswer } from '../../../contracts/http.ts'
 import { createClaim, getClaim, type ClaimView } from '../../../contracts/requests.ts'
-import { startNats, type Nats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats, type KlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { answering, createBus, type Bus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
 import { createMembership } from '../../common/membership.ts'
@@ -27,7 +27,7 @@ type CreateQuestion = Static<typeof createClaim.question>
 type CreateAnswer = Static<typeof createClaim.answer>
 
 export interface World {
-  readonly nats: Nats
+  readonly nats: KlaimNats
   readonly messages: ReturnType<typeof loadMessages>
   readonly logLines: string[]
   /** What the bot was asked, and what it answers: membership, a status, or a body that is no answer. */
@@ -39,11 +39,11 @@ export interface World {
 }
 
 export async function startWorld (t: TAP): Promise<World> {
-  const nats = await startNats()
+  const nats = await startKlaimNats()
   t.teardown(() => nats.close())
   const logLines: string[] = []
   const log = createLog('gateway', 'trace', (line) => logLines.push(line))
-  const busOf = async (service: 'gateway' | 'claim-store'): Promise<Bus> => await createBus({ servers: nats.url, service, log, metrics: createMetrics(service), now: () => new Date() })
+  const busOf = async (service: 'gateway' | 'claim-store'): Promise<Bus> => await createBus({ ...nats.playing(service), log, metrics: createMetrics(service), now: () => new Date() })
   const bus = await busOf('gateway')
   t.teardown(() => bus.close())
   const messages = loadMessages(join(root, 'config/messages'))

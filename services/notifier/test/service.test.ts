@@ -3,22 +3,23 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { claimActivated, claimDeleted, claimFailed, deletionCancelled, deletionScheduled } from '../../../contracts/events/claims.ts'
 import { messageOutbound } from '../../../contracts/events/messages.ts'
-import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { createBus } from '../../common/bus.ts'
+import { sayCaused } from '../../common/test/because.ts'
 import { createLog } from '../../common/log.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { start } from '../main.ts'
 import type { ServiceName } from '../../../contracts/define.ts'
 
-const nats = await startNats()
+const nats = await startKlaimNats()
 t.teardown(() => nats.close())
 const lines: string[] = []
 const log = createLog('notifier', 'trace', (line) => lines.push(line))
-const busOf = async (service: ServiceName) => await createBus({ servers: nats.url, service, log, metrics: createMetrics(service), now: () => new Date() })
+const busOf = async (service: ServiceName) => await createBus({ ...nats.playing(service), log, metrics: createMetrics(service), now: () => new Date() })
 const claimStore = await busOf('claim-store')
 t.teardown(() => claimStore.close())
 const config = {
-  NATS_URL: nats.url, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
+  ...nats.env('notifier'), LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
   MESSAGES_DIR: join(import.meta.dirname, '../../../config/messages'), PANEL_PUBLIC_URL: 'https://panel.example',
 }
 const runtime = { log, metrics: createMetrics('notifier'), now: () => new Date() }
@@ -44,11 +45,11 @@ const stored = async () => (await claimStore.raw.jsm.streams.info('MESSAGES')).s
 
 t.test('each event becomes one notice', async (t) => {
   const notifier = await start(config, runtime)
-  await claimStore.publish(claimActivated, { key: claim_id, data: { ...claim, ...server }, correlation: claim_id })
-  await claimStore.publish(claimFailed, { key: claim_id, data: { ...claim, code: 'NODE_DOWN', step: 'create' }, correlation: claim_id })
-  await claimStore.publish(deletionScheduled, { key: delete_job_id, data: { ...claim, delete_job_id, deletion_scheduled_at: due, left_at: due, reason: 'left' }, correlation: claim_id })
-  await claimStore.publish(deletionCancelled, { key: delete_job_id, data: { ...claim, delete_job_id, reason: 'returned' }, correlation: claim_id })
-  await claimStore.publish(claimDeleted, { key: delete_job_id, data: { ...claim, delete_job_id, user_deleted: true }, correlation: claim_id })
+  await sayCaused(claimStore, claimActivated, { key: claim_id, data: { ...claim, ...server }, correlation: claim_id })
+  await sayCaused(claimStore, claimFailed, { key: claim_id, data: { ...claim, code: 'NODE_DOWN', step: 'create' }, correlation: claim_id })
+  await sayCaused(claimStore, deletionScheduled, { key: delete_job_id, data: { ...claim, delete_job_id, deletion_scheduled_at: due, left_at: due, reason: 'left' }, correlation: claim_id })
+  await sayCaused(claimStore, deletionCancelled, { key: delete_job_id, data: { ...claim, delete_job_id, reason: 'returned' }, correlation: claim_id })
+  await sayCaused(claimStore, claimDeleted, { key: delete_job_id, data: { ...claim, delete_job_id, user_deleted: true }, correlation: claim_id })
   await settled()
   t.equal(await stored(), 5)
   const login = await claimStore.last('MESSAGES', `messages.outbound.login-${claim_id}`, [messageOutbound])
@@ -63,6 +64,7 @@ t.test('each event becomes one notice', async (t) => {
 
 t.test('events that come twice become nothing more', async (t) => {
   await claimStore.raw.jsm.consumers.delete('CLAIMS', 'notifier-claims')
+  await nats.restoreTopology()
   const again = await start(config, runtime)
   await settled()
   t.equal(await stored(), 5)
@@ -71,7 +73,7 @@ t.test('events that come twice become nothing more', async (t) => {
 
 t.test('a warning for a new time is a new notice', async (t) => {
   const notifier = await start(config, runtime)
-  await claimStore.publish(deletionScheduled, {
+  await sayCaused(claimStore, deletionScheduled, {
     key: `${delete_job_id}:2`, correlation: claim_id,
     data: { ...claim, delete_job_id, deletion_scheduled_at: '2026-11-24T05:00:00.000Z', left_at: due, reason: 'outage' },
   })

@@ -3,18 +3,21 @@ import type { Test } from 'tap'
 import { randomUUID } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Static } from 'typebox'
 import { exportJWK, generateKeyPair } from 'jose'
-import { startNats, type Nats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats, type KlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { defaultNodes, startPanel, type Panel, type PanelOptions } from '../../../deploy/staging/panel/panel.ts'
 import { claimRequested, deletionStarted } from '../../../contracts/events/claims.ts'
 import { serverDeleted, serverFailed, serverProgressed, serverReady } from '../../../contracts/events/servers.ts'
-import { createBus, type Bus } from '../../common/bus.ts'
+import { getClaim, type ClaimView } from '../../../contracts/requests.ts'
+import { answering, createBus, type Bus } from '../../common/bus.ts'
 import type { EventData } from '../../common/consume.ts'
 import { loadConfig } from '../../common/config.ts'
 import { decodeEvent, type Event } from '../../common/envelope.ts'
 import { createLog, type Log } from '../../common/log.ts'
 import { memberIdOf } from '../../common/member-id.ts'
 import { createMetrics, type Metrics } from '../../common/metrics.ts'
+import { sayCaused } from '../../common/test/because.ts'
 import { createOpener } from '../../common/seal.ts'
 import { loadTemplates, type TemplateDefinition } from '../../common/templates.ts'
 import { Config } from '../config.ts'
@@ -32,7 +35,7 @@ export type ServerEvent = Event & { readonly name: 'progressed' | 'ready' | 'fai
 export type Request = EventData<typeof claimRequested>
 
 export interface World {
-  readonly nats: Nats
+  readonly nats: KlaimNats
   readonly panel: Panel
   readonly claimStore: Bus
   readonly templates: Record<string, TemplateDefinition>
@@ -54,20 +57,26 @@ let members = 0
 /** The environment of a provisioner whose waits are short. */
 export function configOf ({ nats, panel, saveTemplates }: Pick<World, 'nats' | 'panel' | 'saveTemplates'>, changes: Partial<Config> = {}): Record<string, string> {
   return Object.fromEntries(Object.entries({
-    NATS_URL: nats.url, PANEL_URL: panel.url, PANEL_KEY: panel.applicationKey, CLAIM_EMAIL_DOMAIN: DOMAIN, LOGIN_PUBLIC_KEY: publicJwk, TEMPLATES_FILE: saveTemplates(),
+    ...nats.env('provisioner'), PANEL_URL: panel.url, PANEL_KEY: panel.applicationKey, CLAIM_EMAIL_DOMAIN: DOMAIN, LOGIN_PUBLIC_KEY: publicJwk, TEMPLATES_FILE: saveTemplates(),
     INSTALL_POLL_EVERY_MS: 60, PROBE_EVERY_MS: 50, PROBE_TIMEOUT_MS: 500, LOST_CREATE_WAIT_MS: 400, PANEL_PATIENCE_MS: 500, ...changes,
   }).map(([name, value]) => [name, String(value)]))
 }
 
 export async function world (t: Test, options: { panel?: PanelOptions, templates?: Record<string, TemplateDefinition> } = {}): Promise<World> {
-  const nats = await startNats()
+  const nats = await startKlaimNats()
   t.teardown(() => nats.close())
   const panel = await startPanel({ wings: { installDelayMs: 50 }, ...options.panel })
   t.teardown(() => panel.close())
   const lines: string[] = []
   const log: Log = createLog('test', 'debug', (line) => lines.push(line))
-  const claimStore = await createBus({ servers: nats.url, service: 'claim-store', log, metrics: createMetrics('test'), now: () => new Date() })
+  const claimStore = await createBus({ ...nats.playing('claim-store'), log, metrics: createMetrics('test'), now: () => new Date() })
   t.teardown(() => claimStore.close())
+  // The ledger stands by every claim that the test asks for.
+  const asked = new Map<string, ClaimView>()
+  await claimStore.respond([answering(getClaim, async (question): Promise<Static<typeof getClaim.answer>> => {
+    const claim = 'claim_id' in question ? asked.get(question.claim_id) : undefined
+    return claim ? { ok: true, claim } : { ok: false, rejection: 'NOT_FOUND' }
+  })])
   const events: ServerEvent[] = []
   const waiting = new Set<() => void>()
   const consumer = await claimStore.raw.js.consumers.get('SERVERS')
@@ -108,12 +117,14 @@ export async function world (t: Test, options: { panel?: PanelOptions, templates
         claim_id: randomUUID(), member_id: memberIdOf('test key', wa_jid), wa_jid, language: 'id',
         username: `member${number}`, template: 'nodejs', template_version: templates['nodejs']?.version ?? 1, ...change,
       }
+      const at = new Date().toISOString()
+      asked.set(data.claim_id, { ...data, status: 'creating', user_id: null, server_id: null, allocation_id: null, deletion_scheduled_at: null, delete_job_id: null, created_at: at, updated_at: at, last_event_at: at })
       await claimStore.publish(claimRequested, { key: `${data.claim_id}:${randomUUID()}`, data, correlation: data.claim_id })
       return data
     },
     remove: async ({ claim_id, member_id, wa_jid, language }, ids) => {
       const delete_job_id = `${claim_id}-d1`
-      await claimStore.publish(deletionStarted, { key: `${delete_job_id}:${randomUUID()}`, data: { claim_id, member_id, wa_jid, language, delete_job_id, ...ids }, correlation: claim_id })
+      await sayCaused(claimStore, deletionStarted, { key: `${delete_job_id}:${randomUUID()}`, data: { claim_id, member_id, wa_jid, language, delete_job_id, ...ids }, correlation: claim_id })
       return delete_job_id
     },
     ended: async (claimId, names = ['ready', 'failed']) => await new Promise((resolve) => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { randomUUID } from 'node:crypto'
-import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import type { EventDefinition, ServiceName } from '../../../contracts/define.ts'
 import { deletionCancelled, deletionScheduled } from '../../../contracts/events/claims.ts'
 import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled, pendingSubject } from '../../../contracts/events/deletions.ts'
@@ -11,6 +11,7 @@ import { memberLeft } from '../../../contracts/events/members.ts'
 import { getBrake, getClaim, listClaims, rosterSummary, setBrake, type ClaimView } from '../../../contracts/requests.ts'
 import { answering, createBus, type Bus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
+import { sayCaused } from '../../common/test/because.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { start } from '../main.ts'
 
@@ -22,10 +23,10 @@ const wa_jid = '6281200000001@s.whatsapp.net'
 
 /** A whole world for one test: NATS, claim-store's answers, and the bot's port. */
 async function world (t: Test, settings: { graceMs?: number, perMinute?: number, outageMs?: number } = {}) {
-  const nats = await startNats()
+  const nats = await startKlaimNats()
   t.teardown(async () => { await nats.close() })
   const bus = async (service: ServiceName): Promise<Bus> => {
-    const made = await createBus({ servers: nats.url, service, log: silent(service), metrics: createMetrics(service), now: () => new Date() })
+    const made = await createBus({ ...nats.playing(service), log: silent(service), metrics: createMetrics(service), now: () => new Date() })
     t.teardown(() => made.close())
     return made
   }
@@ -50,7 +51,7 @@ async function world (t: Test, settings: { graceMs?: number, perMinute?: number,
   const botBus = await bus('bot')
   await botBus.respond([answering(rosterSummary, async () => ({ ok: true as const, state: 'known' as const, size: 30, seen_at: null, connection: 'open' }))])
   const reap = async () => await start({
-    NATS_URL: nats.url, BOT_URL: `http://127.0.0.1:${(bot.address() as AddressInfo).port}`, INTERNAL_SECRET: SECRET, GRACE_MS: settings.graceMs ?? 1_000,
+    ...nats.env('reaper'), BOT_URL: `http://127.0.0.1:${(bot.address() as AddressInfo).port}`, INTERNAL_SECRET: SECRET, GRACE_MS: settings.graceMs ?? 1_000,
     OUTAGE_MS: settings.outageMs ?? 60_000, DELETIONS_PER_MINUTE: settings.perMinute ?? 20, SWEEP_EVERY_MS: 200, POSTPONE_MS: 150, BRAKE_DEPARTURES_MIN: 5,
     LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
   }, { log: silent('reaper'), metrics: createMetrics('reaper'), now: () => new Date() })
@@ -65,7 +66,7 @@ async function world (t: Test, settings: { graceMs?: number, perMinute?: number,
     const started = new Date().toISOString()
     claims.set(claim_id, { claim_id, member_id, wa_jid, status: 'deleting', user_id: 1, server_id: 2, allocation_id: 3, deletion_scheduled_at: at, delete_job_id, created_at: started, updated_at: started, last_event_at: started, ...changes })
     const job = { delete_job_id, claim_id, member_id }
-    const say = async () => { await store.publish(deletionScheduled, { key: `${delete_job_id}:${dueAt}`, correlation: claim_id, data: { claim_id, member_id, wa_jid, language: 'id', delete_job_id, deletion_scheduled_at: at, left_at: at, reason: 'left' } }) }
+    const say = async () => { await sayCaused(store, deletionScheduled, { key: `${delete_job_id}:${dueAt}`, correlation: claim_id, data: { claim_id, member_id, wa_jid, language: 'id', delete_job_id, deletion_scheduled_at: at, left_at: at, reason: 'left' } }) }
     return { ...job, job, say, claim: claims.get(claim_id) as ClaimView }
   }
   /** Resolves with the newest message on the subject, waiting for one. */
@@ -127,7 +128,7 @@ t.test('a return takes the schedule away; one that never was is no fault', async
   for (const { claim, claim_id, delete_job_id } of [one, two]) {
     claim.status = 'active'
     claim.delete_job_id = claim.deletion_scheduled_at = null
-    await store.publish(deletionCancelled, { key: delete_job_id, data: { claim_id, member_id, wa_jid, language: 'id', delete_job_id, reason: 'returned' } })
+    await sayCaused(store, deletionCancelled, { key: delete_job_id, data: { claim_id, member_id, wa_jid, language: 'id', delete_job_id, reason: 'returned' } })
     await said(deletionUnscheduled, delete_job_id)
     t.equal(await store.lastSequence('DELETIONS', pendingSubject(delete_job_id)), 0)
   }
@@ -186,7 +187,7 @@ t.test('a due message that no schedule produced deletes nobody', async (t) => {
   const { delete_job_id, job } = await left(Date.now() + 3_600_000)
   const reaper = await bus('reaper')
   await t.rejects(reaper.publish(deletionDue, { key: 'x', data: { ...job, due_at: 'no' } }), { code: 'MESSAGE_INVALID' })
-  await reaper.publish(deletionDue, { key: 'forged', data: { ...job, due_at: new Date().toISOString() } })
+  await sayCaused(reaper, deletionDue, { key: 'forged', data: { ...job, due_at: new Date().toISOString() } })
   const info = async () => await store.raw.jsm.consumers.info('DELETIONS', 'reaper-due')
   while ((await info()).num_pending > 0 || (await info()).num_ack_pending > 0) await new Promise((resolve) => setTimeout(resolve, 20))
   t.ok(await never(deletionConfirmed, delete_job_id))

@@ -1,0 +1,63 @@
+// Who may do what on NATS, derived from the catalogue: a service may say what it is an author of, hear what its consumers are for, ask what
+// it is a caller of, and keep its own buckets. deploy/nats/config.ts turns this into the server's configuration.
+//
+// Rights are a fence, not a wall: a publish acknowledgement can be aimed at a subject that its receiver may not publish on, and a schedule's
+// target is not checked against rights (both measured on nats-server 2.15.1). Hence readers check schema, author and cause as well.
+import { causesOf } from './causes.ts'
+import { EVENTS, REQUESTS } from './catalog.ts'
+import { subjectFilter, type EventDefinition, type ServiceName } from './define.ts'
+import { deletionDue, deletionPostponed, pendingSubject } from './events/deletions.ts'
+import { deadSubject } from './events/dead-letters.ts'
+import { serverProgressed } from './events/servers.ts'
+import { BUCKETS, CONSUMERS, topologyBucket } from './streams.ts'
+
+export interface Rights {
+  readonly publish: readonly string[]
+  readonly subscribe: readonly string[]
+  /** Whether it may publish, for a while, on the reply subject of what it was sent. */
+  readonly isAsked: boolean
+}
+
+/** Every client has inboxes of its own, which nobody else can listen to. */
+export const inboxPrefixOf = (service: ServiceName): string => `_INBOX_${service}`
+
+/** Newest messages that a service looks up beside those of its consumers: a stream and a subject filter. */
+const LOOKS: Readonly<Partial<Record<ServiceName, ReadonlyArray<readonly [stream: string, filter: string]>>>> = {
+  'claim-store': [['SERVERS', subjectFilter(serverProgressed)]],
+  reaper: [['DELETIONS', subjectFilter(deletionPostponed)], ['DELETIONS', pendingSubject('*')]],
+}
+
+/** What the ledger needs of its stream: all of it, by sequence and by member, and word of what was stored. */
+export const LEDGER_STREAM = 'CLAIMS'
+const LEDGER_RIGHTS: Rights = { publish: [`$JS.API.DIRECT.GET.${LEDGER_STREAM}`, `$JS.API.STREAM.INFO.${LEDGER_STREAM}`], subscribe: ['stored.claims.*.*'], isAsked: false }
+
+export function rightsOf (service: ServiceName): Rights {
+  if (service === 'operator') return { publish: ['>'], subscribe: ['>'], isAsked: false }
+  const consumers = CONSUMERS.filter((consumer) => consumer.service === service)
+  const consumed = consumers.flatMap(({ events }) => events)
+  const answered = REQUESTS.filter((request) => request.service === service)
+  const extra = service === 'claim-store' ? LEDGER_RIGHTS : undefined
+  const publish = [
+    ...EVENTS.filter(({ authors }) => authors.includes(service)).map(saidOn),
+    ...REQUESTS.filter(({ callers }) => callers.includes(service)).map(({ subject }) => subject),
+    ...consumers.flatMap(({ stream, name }) => [`$JS.API.CONSUMER.INFO.${stream}.${name}`, `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, `$JS.ACK.${stream}.${name}.>`]),
+    ...consumed.map((event) => deadSubject(subjectFilter(event))),
+    ...consumed.flatMap(causesOf).map((cause) => newestOf(cause.stream, subjectFilter(cause))),
+    ...(LOOKS[service] ?? []).map(([stream, filter]) => newestOf(stream, filter)),
+    ...BUCKETS.filter((bucket) => bucket.service === service).flatMap(({ name }) => [`$KV.${name}.>`, `$JS.API.DIRECT.GET.KV_${name}`, `$JS.API.DIRECT.GET.KV_${name}.>`]),
+    newestOf(`KV_${topologyBucket.name}`, `$KV.${topologyBucket.name}.>`),
+    ...extra?.publish ?? [],
+  ]
+  const subscribe = [
+    `${inboxPrefixOf(service)}.>`,
+    ...answered.map(({ subject }) => subject),
+    // The services API: everybody is asked, all of one name, or one of them.
+    '$SRV.PING', '$SRV.INFO', '$SRV.STATS', `$SRV.*.${service}`, `$SRV.*.${service}.*`,
+    ...extra?.subscribe ?? [],
+  ]
+  return { publish: [...new Set(publish)].toSorted(), subscribe: [...new Set(subscribe)].toSorted(), isAsked: true }
+}
+
+/** A due deletion is said by the server's scheduler; the reaper may only ask for it. */
+const saidOn = (event: EventDefinition): string => event === deletionDue ? pendingSubject('*') : subjectFilter(event)
+const newestOf = (stream: string, filter: string): string => `$JS.API.DIRECT.GET.${stream}.${filter}`
