@@ -5,7 +5,7 @@ import { GroupId } from '../../contracts/ids.ts'
 import { WebhookNotice } from '../../contracts/http.ts'
 import { loadConfig } from '../../services/common/config.ts'
 import { validatorOf } from '../../services/common/envelope.ts'
-import { createTeller, noticeOf, type Movement, type Notice } from './client.ts'
+import { createTeller, noticeOf, type Movement, type Notice, type Told } from './client.ts'
 
 const Settings = Type.Object({
   WEBHOOK_URL: Type.String({ pattern: '^https?://[^\\s]+$' }),
@@ -23,13 +23,18 @@ async function main (env: Readonly<Record<string, string | undefined>>, lines: A
     print((error as Error).message)
     return MISCONFIGURED
   }
-  const tell = createTeller({ url: settings.WEBHOOK_URL, secret: settings.WEBHOOK_SECRET })
+  const { WEBHOOK_URL: url, WEBHOOK_SECRET: secret, GROUP_ID: groupId } = settings
+  return await tellLines({ lines, groupId, tell: createTeller({ url, secret }), print })
+}
+
+/** One after the other; answers the exit code. */
+export async function tellLines ({ lines, groupId, tell, print }: { lines: AsyncIterable<string>, groupId: string, tell: (notice: Notice) => Promise<Told>, print: (line: string) => void }): Promise<number> {
   let exitCode = STORED
   let number = 0
   for await (const line of lines) {
     number++
     if (line.trim() === '') continue
-    const notice = noticeIn(line, settings.GROUP_ID)
+    const notice = noticeIn(line, groupId)
     const { outcome, code } = notice ? await tell(notice) : { outcome: 'refused', code: 'INVALID_REQUEST' }
     print(`${number} ${outcome}${code === undefined ? '' : ` ${code}`}`)
     // What happened later must not be told before it.
@@ -50,4 +55,8 @@ function noticeIn (line: string, groupId: string): Notice | undefined {
   }
 }
 
-process.exitCode = await main(process.env, createInterface({ input: process.stdin }), (line) => { process.stdout.write(`${line}\n`) })
+if (import.meta.main) {
+  process.exitCode = await main(process.env, createInterface({ input: process.stdin }), (line) => { process.stdout.write(`${line}\n`) })
+  // Whoever writes to us need not have finished.
+  process.stdin.destroy()
+}

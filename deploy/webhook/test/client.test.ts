@@ -4,6 +4,7 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { verify } from '../../../services/gateway/webhook-signature.ts'
+import { tellLines } from '../notice.ts'
 import { createTeller, noticeOf, retryAfterMsOf, waitMsOf, type TellerOptions } from '../client.ts'
 
 const SECRET = 's'.repeat(32)
@@ -85,11 +86,11 @@ t.test('waiting', async (t) => {
 
 t.test('scripts/webhook-notice', async (t) => {
   const { url, asked } = await gatewayThat(t, { status: 202 }, { status: 400, code: 'WRONG_GROUP' }, { status: 202 })
-  const run = async (input: string, env: Record<string, string> = {}) => {
+  const run = async (input: string | undefined, env: Record<string, string> = {}) => {
     const child = spawn(process.execPath, [join(import.meta.dirname, '../notice.ts')], { env: { ...process.env, WEBHOOK_URL: url, WEBHOOK_SECRET: SECRET, GROUP_ID: movement.group_id, ...env }, stdio: ['pipe', 'pipe', 'inherit'] })
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => { output += text })
-    child.stdin.end(input)
+    if (input !== undefined) child.stdin.end(input)
     const exitCode = await new Promise<number | null>((resolve) => child.once('close', resolve))
     return { exitCode, output }
   }
@@ -97,5 +98,14 @@ t.test('scripts/webhook-notice', async (t) => {
   const lines = [JSON.stringify(line), JSON.stringify({ ...line, group_id: '120363000000000002@g.us' }), '', '{"event":"left"}', JSON.stringify({ ...line, event: 'join', nonce: 'a-nonce-of-before' })]
   t.same(await run(lines.join('\n')), { exitCode: 1, output: '1 stored\n2 refused WRONG_GROUP\n4 refused INVALID_REQUEST\n5 stored\n' })
   t.match(asked.map(({ body }) => JSON.parse(body) as unknown), [{ ...line, group_id }, { group_id: '120363000000000002@g.us' }, { event: 'join', nonce: 'a-nonce-of-before' }], 'in their order')
-  t.match(await run('', { WEBHOOK_SECRET: 'short' }), { exitCode: 78, output: /WEBHOOK_SECRET/ })
+  t.match(await run(undefined, { WEBHOOK_SECRET: 'short' }), { exitCode: 78, output: /WEBHOOK_SECRET/ }, 'ends, though nothing was written to it yet')
+})
+
+t.test('what it gives up at', async (t) => {
+  const { group_id: groupId, ...line } = movement
+  const told: string[] = []
+  const printed: string[] = []
+  async function * lines (): AsyncGenerator<string> { for (const event of ['join', 'leave', 'join']) yield JSON.stringify({ ...line, event }) }
+  const exitCode = await tellLines({ lines: lines(), groupId, print: (text) => { printed.push(text) }, tell: async ({ event }) => { told.push(event); return { outcome: event === 'leave' ? 'given_up' : 'stored', tries: 6 } } })
+  t.same([exitCode, told, printed], [75, ['join', 'leave'], ['1 stored', '2 given_up']], 'is told again before what came later')
 })
