@@ -2,7 +2,7 @@
 # What Klaim's scripts need on a machine, put there once. Sourced, after `set -euo pipefail`. Every function says in one sentence
 # what it does, is silent when there is nothing to do, and uses no network when everything is already there.
 #
-#   ensure_node_modules   the packages of package-lock.json; puts node_modules/.bin first on PATH, so that `node` is Node 24
+#   ensure_node_modules   the packages of package-lock.json, Node 24 among them; puts node_modules/.bin first on PATH, so that `node` is it
 #   ensure_nats_server    exports NATS_SERVER, a nats-server of at least nats_version_min
 #   ensure_page           services/web/out, the claim page, built from what is in the repository now
 #   ensure_chromium       exports CHROMIUM, for tests and pictures of the page
@@ -50,6 +50,7 @@ install_node_modules() {
     (cd "$klaim_root" && run_quietly "$log" npm ci --prefer-offline --no-audit --no-fund --loglevel=error --fetch-timeout=60000) ||
       fail 'npm ci failed (its last lines are above). If it could not reach the npm registry, connect and run this again.'
   fi
+  has_node_24 || fail 'There is no Node 24: npm has it for Linux on x64 and arm64. On such a machine run this again; elsewhere install Node 24 first.'
   # .taprc chooses tap's plugins; tap has to be put together from them after every npm ci, or its first run fails (tap 21.8.0).
   say 'Putting tap together with the plugins of .taprc.'
   (cd "$klaim_root" && PATH="$klaim_root/node_modules/.bin:$PATH" run_quietly "$log" tap build) ||
@@ -58,9 +59,14 @@ install_node_modules() {
   printf '%s\n' "$state" >"$stamp"
 }
 
+# Node is an optional package, because each is for one kind of machine; npm passes over one that it could not get.
+has_node_24() {
+  PATH="$klaim_root/node_modules/.bin:$PATH" node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 24 ? 0 : 1)' 2>/dev/null
+}
+
 # Whether node_modules already holds what package-lock.json names (npm install does as well as npm ci). What was left out must be optional.
 installed_as_locked() {
-  [ -x "$klaim_root/node_modules/.bin/node" ] || return 1
+  has_node_24 || return 1
   (cd "$klaim_root" && node -e '
     const packages = file => JSON.parse(require("fs").readFileSync(file, "utf8")).packages
     const locked = packages("package-lock.json")

@@ -16,8 +16,11 @@ import { Refusal } from './refusal.ts'
 import { verify } from './webhook-signature.ts'
 
 export interface Webhook {
-  /** Resolves when the event is stored. Throws a Refusal, or a transient Fault where NATS is away: then sending the same again is safe. */
-  take (headers: IncomingHttpHeaders, body: Uint8Array): Promise<void>
+  /**
+   * Resolves when the event is stored; `duplicate`: it was already. Throws a Refusal, or a transient Fault where NATS is away: then sending
+   * the same again is safe.
+   */
+  take (headers: IncomingHttpHeaders, body: Uint8Array): Promise<'accepted' | 'duplicate'>
 }
 
 export interface WebhookSettings { readonly secrets: readonly string[], readonly groupId: string, readonly memberIdKey: string }
@@ -57,6 +60,7 @@ export async function createWebhook (options: { settings: WebhookSettings, bus: 
       })
       if (!await nonces.finish(inUse)) throw new Refusal('NONCE_USED', { field: 'nonce' })
       log.info({ memberId, movement: event, duplicate }, 'told of a movement by webhook')
+      return duplicate ? 'duplicate' : 'accepted'
     },
   }
 }

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { ErrorBody, WebhookAccepted, WebhookNotice } from '../../../contracts/http.ts'
 import type { App, Gateway } from '../gateway.ts'
+import { refusalOf } from '../refusal.ts'
 import type { Webhook } from '../webhook.ts'
 
 export const whatsappWebhookSchema = {
@@ -19,14 +20,17 @@ export const whatsappWebhookSchema = {
 const BODY_BYTES_MAX = 4 * 1024
 
 /** `scope` is a Fastify context of its own: here a body stays the bytes that were signed. */
-export function whatsappWebhook (scope: App, { limits }: Pick<Gateway, 'limits'>, webhook: Webhook): void {
+export function whatsappWebhook (scope: App, { limits, metrics }: Pick<Gateway, 'limits' | 'metrics'>, webhook: Webhook): void {
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('application/json', { parseAs: 'buffer', bodyLimit: BODY_BYTES_MAX }, (_request, body, done) => { done(null, body) })
   scope.post('/api/whatsapp-webhook', {
     // Headers and body are checked by hand, after the signature: a caller who cannot sign is told only that.
     schema: { response: whatsappWebhookSchema.response }, bodyLimit: BODY_BYTES_MAX, onRequest: async (request) => { await limits.look(request) },
+    // Refusals before the handler count as well.
+    onError: async (_request, _reply, error) => { metrics.notices.inc({ result: refusalOf(error).code }) },
   }, async (request, reply) => {
-    await webhook.take(request.headers, Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0))
+    const result = await webhook.take(request.headers, Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0))
+    metrics.notices.inc({ result })
     return reply.code(202).header('cache-control', 'no-store').send({ accepted: true })
   })
 }

@@ -3,7 +3,7 @@ import { openApiDocument } from '../open-api-document.ts'
 import { startWorld } from './world.ts'
 
 /** Its address is there only with it. */
-const webhook = { take: async () => {} }
+const webhook = { take: async () => 'accepted' as const }
 
 const world = await startWorld(t)
 const { paths } = openApiDocument() as { paths: Record<string, Record<string, { operationId: string, responses: Record<string, unknown> }>> }

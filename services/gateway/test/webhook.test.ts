@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { deletionScheduled } from '../../../contracts/events/claims.ts'
 import { memberJoined, memberLeft } from '../../../contracts/events/members.ts'
@@ -12,7 +12,7 @@ import { createBus, type Bus } from '../../common/bus.ts'
 import { loadConfig } from '../../common/config.ts'
 import { createLog } from '../../common/log.ts'
 import { memberIdOf } from '../../common/member-id.ts'
-import { createMetrics } from '../../common/metrics.ts'
+import { createMetrics, type Metrics } from '../../common/metrics.ts'
 import { Config } from '../config.ts'
 import type { App } from '../gateway.ts'
 import { start } from '../main.ts'
@@ -39,17 +39,17 @@ async function busOf (t: Test, nats = world.nats, service: 'gateway' | 'operator
 }
 
 /** A gateway with a webhook and a connection of its own. */
-async function gateway (t: Test, options: { secrets?: string, now?: () => Date, bus?: Bus } = {}): Promise<App> {
-  const { secrets = OLD, now = () => new Date(), bus = await busOf(t) } = options
+async function gateway (t: Test, options: { secrets?: string, now?: () => Date, bus?: Bus, asksPerMinute?: number } = {}): Promise<App & { klaimMetrics: Metrics }> {
+  const { secrets = OLD, now = () => new Date(), bus = await busOf(t), asksPerMinute = 1_000 } = options
   const settings = webhookSettings({ WEBHOOK_SECRETS: secrets, GROUP_ID, MEMBER_ID_KEY })
   if (!settings) throw new Error('there are secrets')
   const log = createLog('gateway', 'trace', (line) => world.logLines.push(line))
-  return await world.app(t, {}, { bus, now, webhook: await createWebhook({ settings, bus, log, now }) })
+  return await world.app(t, { RATE_LIMIT_STATUS_PER_MINUTE: asksPerMinute }, { bus, now, webhook: await createWebhook({ settings, bus, log, now }) })
 }
 
 /** Answers status and code of the error, '202' where there is none. */
-async function tell (app: App, body: object | string, { secret = OLD, timestamp = seconds(), headers = {} }: { secret?: string, timestamp?: string, headers?: Record<string, string | undefined> } = {}): Promise<string> {
-  const payload = typeof body === 'string' ? body : JSON.stringify(body)
+async function tell (app: App, body: object | string | Buffer, { secret = OLD, timestamp = seconds(), headers = {} }: { secret?: string, timestamp?: string, headers?: Record<string, string | undefined> } = {}): Promise<string> {
+  const payload = typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body)
   const given = { 'content-type': 'application/json', 'x-timestamp': timestamp, 'x-signature': signatureOf(secret, timestamp, Buffer.from(payload)), ...headers }
   const answer = await app.inject({ method: 'POST', url: PATH, payload, headers: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Record<string, string> })
   const { error } = answer.json() as { error?: { code: string, message: string, field?: string } }
@@ -84,9 +84,13 @@ t.test('what is refused', async (t) => {
   const untouched = notice()
   t.equal(await tell(app, untouched, { secret: NEW }), '401 INVALID_SIGNATURE', 'another secret')
   t.equal(await tell(app, untouched, { headers: { 'x-signature': undefined } }), '401 INVALID_SIGNATURE', 'no signature')
-  t.equal(await tell(app, untouched, { headers: { 'x-signature': 'abc' } }), '401 INVALID_SIGNATURE', 'half a signature')
+  const fitting = signatureOf(OLD, seconds(), Buffer.from(JSON.stringify(untouched)))
+  for (const [what, signature] of Object.entries({ 'an empty signature': '', 'its first byte': fitting.slice(0, 2), 'half of it': fitting.slice(0, 32), 'more than it': `${fitting}00`, 'what is no hex': `${fitting.slice(0, 63)}g` })) {
+    t.equal(await tell(app, untouched, { headers: { 'x-signature': signature } }), '401 INVALID_SIGNATURE', what)
+  }
   t.equal(await tell(app, untouched, { headers: { 'x-timestamp': undefined } }), '401 INVALID_SIGNATURE', 'no timestamp')
   t.equal(await tell(app, untouched, { headers: { 'x-timestamp': String(Number(seconds()) + 1) } }), '401 INVALID_SIGNATURE', 'another timestamp than was signed')
+  t.equal(await tell(app, untouched, { secret: NEW, timestamp: '1' }), '401 INVALID_SIGNATURE', 'who cannot sign learns nothing about our clock')
   t.equal(await tell(app, untouched, { timestamp: '1e9' }), '401 INVALID_SIGNATURE', 'a timestamp that is no whole number')
   t.equal(await tell(app, 'no JSON', { headers: { 'x-signature': '0'.repeat(64) } }), '401 INVALID_SIGNATURE', 'a body is not read before its signature fits')
   t.equal(await tell(app, notice({ group_id: '120363000000000002@g.us' })), '400 WRONG_GROUP group_id')
@@ -97,14 +101,49 @@ t.test('what is refused', async (t) => {
   t.equal(await tell(app, notice({ occurred_at: '2026-13-45T00:00:00Z' })), '400 INVALID_REQUEST occurred_at', 'a day that is none')
   t.equal(await tell(app, notice({ occurred_at: new Date(Date.now() + 120_000).toISOString() })), '400 INVALID_REQUEST occurred_at', 'a leave in the future')
   t.match(await tell(app, notice({ more: 1 })), /^400 INVALID_REQUEST/, 'a field too many')
+  t.equal(await tell(app, Buffer.concat([Buffer.from(JSON.stringify(notice())), Buffer.from([0xff])])), '400 INVALID_REQUEST', 'bytes that are no text')
   for (const body of ['', '{', 'null', '[]', '"leave"']) t.equal(await tell(app, body), '400 INVALID_REQUEST', `the body ${JSON.stringify(body)}`)
   t.equal(await tell(app, notice(), { headers: { 'content-type': 'text/plain' } }), '415 UNSUPPORTED_MEDIA_TYPE')
   t.equal(await tell(app, notice(), { headers: { 'content-type': 'application/x-www-form-urlencoded' } }), '415 UNSUPPORTED_MEDIA_TYPE')
-  t.equal(await tell(app, notice({ more: 'x'.repeat(4_096) })), '413 PAYLOAD_TOO_LARGE')
+  t.equal(await tell(app, notice(), { headers: { 'content-type': 'application/json-patch+json' } }), '415 UNSUPPORTED_MEDIA_TYPE')
+  t.equal(await tell(app, notice(), { headers: { 'content-type': undefined } }), '415 UNSUPPORTED_MEDIA_TYPE', 'of no type')
+  const padded = (bytes: number): string => JSON.stringify(notice({ event: 'promote' })).padEnd(bytes)
+  t.equal(await tell(app, padded(4_096)), '400 INVALID_REQUEST event', 'the longest body is read')
+  t.equal(await tell(app, padded(4_097)), '413 PAYLOAD_TOO_LARGE', 'a longer one is not')
   const { statusCode, headers } = await app.inject({ method: 'GET', url: PATH })
   t.same([statusCode, headers['allow']], [405, 'POST'])
   t.equal(await bus.lastSequence('MEMBERS', 'members.*.left'), before, 'stores nothing')
   t.equal(await tell(app, untouched), '202', 'and uses up no nonce')
+  t.equal(await tell(app, notice(), { headers: { 'content-type': 'application/json; charset=utf-8' } }), '202', 'a charset does not matter')
+})
+
+t.test('the signature is what the outside bot was told', async (t) => {
+  // printf '1772366400.{"event":"leave"}' | openssl dgst -sha256 -hmac oooooooooooooooooooooooooooooooo
+  t.equal(signatureOf(OLD, '1772366400', Buffer.from('{"event":"leave"}')), '2590ca57b3b340e35d6f171e90703938fb679991ecfef0fc836aab45afff4b97')
+  const app = await gateway(t)
+  const [said, timestamp] = [notice(), seconds()]
+  t.equal(await tell(app, said, { timestamp, headers: { 'x-signature': signatureOf(OLD, timestamp, Buffer.from(JSON.stringify(said))).toUpperCase() } }), '202', 'in large letters, too')
+})
+
+t.test('who tells too often is asked to wait', async (t) => {
+  const app = await gateway(t, { asksPerMinute: 2 })
+  t.same([await tell(app, notice()), await tell(app, notice()), await tell(app, notice())], ['202', '202', '429 RATE_LIMITED'])
+  const { headers } = await app.inject({ method: 'POST', url: PATH })
+  t.match(headers['retry-after'], /^[1-9]\d?$/)
+})
+
+t.test('notices are counted by what became of them', async (t) => {
+  const app = await gateway(t)
+  const said = notice()
+  const told = [said, said, { ...said, nonce: randomUUID() }, notice({ group_id: '120363000000000002@g.us' }), notice({ event: 'promote' }), notice({ event: 'demote' })]
+  for (const body of told) await tell(app, body)
+  await tell(app, notice(), { secret: NEW })
+  await tell(app, notice(), { headers: { 'content-type': 'text/plain' } })
+  await app.inject({ method: 'GET', url: PATH })
+  const counted = await app.klaimMetrics.registry.getSingleMetric('klaim_webhook_notices_total')?.get()
+  t.same(Object.fromEntries(counted?.values.map(({ labels, value }) => [labels['result'], value]) ?? []), {
+    accepted: 1, NONCE_USED: 1, duplicate: 1, WRONG_GROUP: 1, INVALID_REQUEST: 2, INVALID_SIGNATURE: 1, UNSUPPORTED_MEDIA_TYPE: 1,
+  })
 })
 
 t.test('without secrets there is no webhook', async (t) => {
@@ -118,6 +157,10 @@ t.test('the window of the timestamp', async (t) => {
   const app = await gateway(t, { now: () => new Date(clock) })
   const at = async (offset: number): Promise<string> => await tell(app, notice({ occurred_at: '2026-03-01T11:59:00Z' }), { timestamp: seconds(clock + offset * 1_000) })
   t.same([await at(-61), await at(-60), await at(60), await at(61)], ['401 STALE_TIMESTAMP', '202', '202', '401 STALE_TIMESTAMP'])
+  t.equal(await tell(app, notice({ occurred_at: '2026-03-01T12:01:00Z' }), { timestamp: seconds(clock) }), '202', 'the same for the time of the movement')
+  t.equal(await tell(app, notice({ occurred_at: '2026-03-01T12:01:00.001Z' }), { timestamp: seconds(clock) }), '400 INVALID_REQUEST occurred_at')
+  const early = await gateway(t, { now: () => new Date(clock - 1) })
+  t.equal(await tell(early, notice({ occurred_at: '2026-03-01T11:59:00Z' }), { timestamp: seconds(clock + 60_000) }), '401 STALE_TIMESTAMP', 'begins to the millisecond')
   const late = await gateway(t, { now: () => new Date(clock + 1) })
   t.equal(await tell(late, notice({ occurred_at: '2026-03-01T11:59:00Z' }), { timestamp: seconds(clock - 60_000) }), '401 STALE_TIMESTAMP', 'ends to the millisecond')
   t.ok((noncesBucket.ttlMs ?? 0) > 2 * 60_000, 'a nonce is remembered for longer than its signature can hold')
@@ -170,6 +213,9 @@ t.test('a gateway that ends between the nonce and the event, or between the even
     }
     const dying = await gateway(t, { bus: { ...bus, publish } })
     t.equal(await tell(dying, said), '500 INTERNAL', `it ended ${dies} the event was stored`)
+    const remembered = (await (await bus.bucket(noncesBucket)).get(said.nonce))?.text() ?? ''
+    t.match(remembered, /^pending /)
+    t.notOk(remembered.includes(createHash('sha256').update(JSON.stringify(said)).digest('hex')), 'what is remembered of a body needs a key to be tried against numbers')
     t.equal(await tell(app, notice({ nonce: said.nonce })), '401 NONCE_USED nonce', 'another body may not use its nonce')
     t.equal(await tell(app, said, { timestamp: String(Number(seconds()) + 1) }), '202', 'the same body, signed anew, may')
     t.equal(await stored(bus, said), 1, 'is stored, once')
