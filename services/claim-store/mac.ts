@@ -2,18 +2,18 @@
 // proof: the server itself can be made to write there (contracts/access.ts), and who may write to NATS's disk needs no rights. Pure.
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
-export interface Sealed { readonly subject: string, readonly id: string, readonly type: string, readonly time: string, readonly body: string | Uint8Array }
+export interface Signed { readonly subject: string, readonly id: string, readonly type: string, readonly time: string, readonly body: string | Uint8Array }
 
 export interface Mac {
-  sign (message: Sealed): string
-  verify (message: Sealed, mac: string): boolean
+  readonly sign: (message: Signed) => string
+  readonly verify: (message: Signed, mac: string) => boolean
 }
 
 /** Several keys by comma: the first signs, and what any of them signed is believed. A key that signed once stays in the list, as the ledger stays. */
 export function createMac (ledgerKeys: string): Mac {
   const keys = ledgerKeys.split(',').map((key) => key.trim())
   // No field but the last can hold a line break: subjects, ids and types have their patterns, times are RFC 3339.
-  const digest = (key: string, { subject, id, type, time, body }: Sealed): Buffer => createHmac('sha256', key).update(`${subject}\n${id}\n${type}\n${time}\n`).update(body).digest()
+  const digest = (key: string, { subject, id, type, time, body }: Signed): Buffer => createHmac('sha256', key).update(`${subject}\n${id}\n${type}\n${time}\n`).update(body).digest()
   return {
     sign: (message) => digest(keys[0] as string, message).toString('base64url'),
     verify: (message, mac) => {

@@ -13,10 +13,13 @@ import { Config as ReaperConfig } from '../reaper/config.ts'
 const example = readFileSync(join(resolve(import.meta.dirname, '../..'), 'config/.env.example'), 'utf8')
 const SERVICES: Record<string, TObject> = { gateway: GatewayConfig, 'claim-store': ClaimStoreConfig, provisioner: ProvisionerConfig, reaper: ReaperConfig, notifier: NotifierConfig, bot: BotConfig }
 
+/** Variables that are paths themselves, and not the place of a value. */
+const PATHS = ['BOOK_FILE', 'TEMPLATES_FILE', 'NATS_CA_FILE']
+
 /** What a section of the example says: which names, which must be given, and which defaults. */
 function section (title: string): Map<string, { required: boolean, value: string }> {
   const text = example.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? ''
-  return new Map([...text.matchAll(/^(# )?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, comment, name = '', value = '']) => [name.replace(/_FILE$/, name === 'BOOK_FILE' || name === 'TEMPLATES_FILE' ? '_FILE' : ''), { required: comment === undefined, value }]))
+  return new Map([...text.matchAll(/^(# )?([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(([, comment, name = '', value = '']) => [name.replace(/_FILE$/, PATHS.includes(name) ? '_FILE' : ''), { required: comment === undefined, value }]))
 }
 
 t.test('the example names every variable of every service, and nothing else', async (t) => {

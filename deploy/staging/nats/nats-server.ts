@@ -39,7 +39,7 @@ export interface Nats {
   /** `${monitoringUrl}/jsz`, `/healthz`, `/varz` … */
   monitoringUrl: string
   storeDir: string
-  /** Sends the signal (default SIGKILL) and, for a signal that ends a process, resolves when it has ended. SIGSTOP makes it hang. */
+  /** Sends the signal (default SIGKILL) and, for a signal that ends a process, resolves when it has ended. SIGSTOP makes it hang, and resolves when it does. */
   kill: (signal?: NodeJS.Signals) => Promise<void>
   /** Ends the server if it still runs (SIGTERM) and starts it again on the same port and store. */
   restart: () => Promise<void>
@@ -79,6 +79,7 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
     child.kill(signal)
     if (ending.includes(signal)) await ended
     else child.unref()
+    if (signal === 'SIGSTOP') await standing(child)
   }
   const close = async (): Promise<void> => {
     await kill('SIGKILL')
@@ -206,6 +207,16 @@ async function ready (child: ChildProcess, log: string): Promise<void> {
     if (hasEnded(child) || child.pid === undefined) throw new Error(`nats-server ended while starting:\n${tail(log)}`)
     if (Date.now() > until) throw new Error(`nats-server was not ready after ${readyMsMax / 1000} s:\n${tail(log)}`)
     await delay(10)
+  }
+}
+
+/** A signal is only sent by `kill`: on a busy machine the process runs on for a moment. */
+async function standing ({ pid }: ChildProcess): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    // The state is the first field behind the name in parentheses (proc(5)); T: stopped.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    if (stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) === 'T') return
+    await delay(5)
   }
 }
 

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { PACT_FILE, PROVIDER, STATES, Verifier } from '../../../contracts/test/pact.ts'
 import { memberJoined, memberLeft } from '../../../contracts/events/members.ts'
-import { freePort, startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { freePort } from '../../../deploy/staging/nats/nats-server.ts'
 import { createBus } from '../../common/bus.ts'
 import { loadConfig } from '../../common/config.ts'
 import { createLog } from '../../common/log.ts'
@@ -21,12 +22,12 @@ const PATH = '/api/whatsapp-webhook'
 const ASKED_MAX = 20
 
 const root = join(import.meta.dirname, '../../..')
-const nats = await startNats()
+const nats = await startKlaimNats()
 t.teardown(() => nats.close())
 const runtime = (service: string) => ({ log: createLog(service, 'info', () => {}), metrics: createMetrics(service), now: () => new Date() })
 const port = await freePort()
 const gateway = await start(loadConfig(Config, {
-  NATS_URL: nats.url, BOT_URL: 'http://127.0.0.1:9', INTERNAL_SECRET: 'an-internal-secret-of-tests', HTTP_PORT: String(port), WEBHOOK_SECRETS: SECRET, MEMBER_ID_KEY, GROUP_ID,
+  ...nats.env('gateway'), BOT_URL: 'http://127.0.0.1:9', INTERNAL_SECRET: 'an-internal-secret-of-tests', HTTP_PORT: String(port), WEBHOOK_SECRETS: SECRET, MEMBER_ID_KEY, GROUP_ID,
   TEMPLATES_FILE: join(root, 'config/templates.json'), MESSAGES_DIR: join(root, 'config/messages'), RATE_LIMIT_STATUS_PER_MINUTE: String(ASKED_MAX),
   // So that each bot can have an address of its own, told as a proxy tells it.
   TRUST_PROXY: '127.0.0.1',
@@ -82,7 +83,7 @@ t.test('the gateway keeps the pact', async (t) => {
 })
 
 t.test('what was accepted stands on MEMBERS, and nothing else', async (t) => {
-  const bus = await createBus({ servers: nats.url, service: 'operator', ...runtime('operator') })
+  const bus = await createBus({ ...nats.playing('operator'), ...runtime('operator') })
   t.teardown(() => bus.close())
   for (const [wa_jid, definition] of [['6281200000200@s.whatsapp.net', memberJoined], ['6281200000201@s.whatsapp.net', memberLeft], ['6281200000299@s.whatsapp.net', memberJoined]] as const) {
     const member_id = memberIdOf(MEMBER_ID_KEY, wa_jid)

@@ -6,12 +6,13 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { ErrorBody } from '../../../contracts/http.ts'
-import { freePort, startNats } from '../../../deploy/staging/nats/nats-server.ts'
+import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { freePort } from '../../../deploy/staging/nats/nats-server.ts'
 import { signatureOf } from '../webhook-signature.ts'
 
 const SECRET = 's'.repeat(32)
 const root = join(import.meta.dirname, '../../..')
-const nats = await startNats()
+const nats = await startKlaimNats()
 t.teardown(() => nats.close())
 
 interface Door { readonly port: number, kill: () => Promise<void> }
@@ -21,7 +22,7 @@ async function gateway (t: Test): Promise<Door> {
   const port = await freePort()
   const child = spawn(process.execPath, ['services/gateway/main.ts'], {
     cwd: root, stdio: ['ignore', 'pipe', 'inherit'],
-    env: { NATS_URL: nats.url, BOT_URL: 'http://127.0.0.1:9', INTERNAL_SECRET: 'an-internal-secret-of-tests', HTTP_PORT: String(port), WEBHOOK_SECRETS: SECRET, GROUP_ID: '120363000000000001@g.us', MEMBER_ID_KEY: 'k'.repeat(32) },
+    env: { ...nats.env('gateway'), BOT_URL: 'http://127.0.0.1:9', INTERNAL_SECRET: 'an-internal-secret-of-tests', HTTP_PORT: String(port), WEBHOOK_SECRETS: SECRET, GROUP_ID: '120363000000000001@g.us', MEMBER_ID_KEY: 'k'.repeat(32) },
   })
   const exit = once(child, 'exit')
   const kill = async (): Promise<void> => { child.kill('SIGKILL'); await exit }
