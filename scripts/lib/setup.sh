@@ -6,6 +6,7 @@
 #   ensure_nats_server    exports NATS_SERVER, a nats-server of at least nats_version_min
 #   ensure_page           services/web/out, the claim page, built from what is in the repository now
 #   ensure_chromium       exports CHROMIUM, for tests and pictures of the page
+#   ensure_openssl        the command openssl, for tests
 
 klaim_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 klaim_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/klaim
@@ -209,8 +210,16 @@ download() {
   fi
 }
 
+# Tests make the certificates of a NATS with TLS.
+ensure_openssl() {
+  has openssl && return
+  if ! has apt-get || [ "$(id -u)" != 0 ]; then fail 'openssl is missing. Install it (on Debian, as root: apt-get install openssl).'; fi
+  say "Installing Debian's openssl with apt-get."
+  install_debian openssl
+}
+
 ensure_chromium() {
-  local name log
+  local name
   for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
     if [ -n "$name" ] && has "$name"; then
       CHROMIUM=$(command -v "$name")
@@ -222,14 +231,20 @@ ensure_chromium() {
     fail 'Chromium is missing. Install it (on Debian, as root: apt-get install chromium) or set CHROMIUM to its path.'
   fi
   say "Installing Debian's chromium with apt-get."
+  install_debian chromium fonts-dejavu-core
+  CHROMIUM=$(command -v chromium)
+  export CHROMIUM
+}
+
+# install_debian PACKAGE…
+install_debian() {
+  local log
   log=$(mktemp)
-  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core)
+  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@")
   # A bare Debian has no package lists yet; one foreign source that does not answer is no reason to give up.
   if ! "${install[@]}" >"$log" 2>&1 </dev/null; then
     apt-get update -qq -o Acquire::http::Timeout=10 >"$log" 2>&1 || true
-    run_quietly "$log" "${install[@]}" || fail 'apt-get could not install chromium (its last lines are above). Connect, or set CHROMIUM.'
+    run_quietly "$log" "${install[@]}" || fail "apt-get could not install $* (its last lines are above). Connect, or install it by hand."
   fi
   rm -f "$log"
-  CHROMIUM=$(command -v chromium)
-  export CHROMIUM
 }
