@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, cpSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, cpSync, mkdirSync, openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort, startNats, type Nats } from './nats/nats-server.ts'
@@ -58,7 +58,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
   const { directory, graceMs = 20_000, members = 5, outsiders = 3, doubled = [], say = () => {} } = options
   const at = (...parts: string[]): string => join(directory, ...parts)
   mkdirSync(at('logs'), { recursive: true, mode: 0o700 })
-  const secrets = stagingSecrets(at('secrets'), (path) => readFileSync(path, 'utf8'))
+  const secrets = stagingSecrets(at('secrets'))
   // A copy, so that the offer and the words stay the same over every restart, whatever happens to the checkout meanwhile.
   cpSync(join(ROOT, 'config'), at('config'), { recursive: true })
   const running = new Map<ProcessName, ChildProcess>()
