@@ -38,6 +38,10 @@ export interface System {
   readonly whatsappUrl: string
   readonly group: string
   readonly memberIdKey: string
+  /** Internal address of the first bot: membership and pairing, for who has the internal secret. */
+  readonly botUrl: string
+  /** Where the secrets are; a service reads its own when it starts. */
+  readonly secretsDirectory: string
   readonly logDirectory: string
   /** Internal address of a process: /healthz, /readyz, /metrics. */
   healthUrl (name: Service | `${Service}-2`): string
@@ -186,6 +190,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
 
   return {
     nats, group, panelUrl: address(port.panel), whatsappUrl: address(port.whatsapp), memberIdKey: secrets.value('MEMBER_ID_KEY'), logDirectory: at('logs'),
+    botUrl: address(port.bot), secretsDirectory: at('secrets'),
     gatewayUrls: [address(port.gateway), ...(doubled.includes('gateway') ? [address(port.gateway2)] : [])],
     healthUrl, kill, start, close,
   }

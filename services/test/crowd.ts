@@ -54,7 +54,7 @@ export function callsOf (requests: PanelState['requests']): { own: number, all: 
 /** Nearest rank; `share` from 0 to 1. */
 export const quantile = (values: readonly number[], share: number): number => values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)] ?? NaN
 
-async function withStreams<Result> (system: System, ask: (jsm: JetStreamManager) => Promise<Result>): Promise<Result> {
+export async function withStreams<Result> (system: System, ask: (jsm: JetStreamManager) => Promise<Result>): Promise<Result> {
   const connection = await connect({ servers: system.nats.url })
   try {
     return await ask(await jetstreamManager(connection))
