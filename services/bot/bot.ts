@@ -34,7 +34,7 @@ import { createResponder } from './requests.ts'
 import { startReader, type RosterReader } from './roster-reader.ts'
 import { numbersOf, type Membership, type Person } from './roster.ts'
 import { createCipher } from './session-cipher.ts'
-import { openSession } from './session-store.ts'
+import { openSession, resealSession } from './session-store.ts'
 import { createSender } from './sender.ts'
 import { createTalk } from './talk.ts'
 import type { Link, ReachoutLock } from './whatsapp.ts'
@@ -165,6 +165,9 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
 
   async function serveTerm (held: Term, signal: AbortSignal): Promise<void> {
     await respond()
+    const { resealed, unreadable } = await resealSession(sessions, cipher, held.isHeld)
+    if (resealed > 0) log.info({ resealed }, 'the session is sealed with the new key')
+    if (unreadable > 0) log.error({ unreadable, code: 'SESSION_UNREADABLE' }, 'parts of the session are sealed with a key that is not configured')
     announcer = await createAnnouncer({
       bucket: rosters, bus, groupId: config.GROUP_ID, memberIdOf, policy: { confirmReads: config.ROSTER_CONFIRM_READS, confirmMs: config.ROSTER_CONFIRM_MS }, log, metrics: botMetrics,
     })

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { GroupId } from '../../contracts/ids.ts'
 import { CommonConfig } from '../common/run.ts'
+import { secretPair } from '../common/secret-pair.ts'
 import { WHATSAPP_ADDRESS } from './address.ts'
 
 const SECOND = 1_000
@@ -13,7 +14,8 @@ export const BotConfig = Type.Object({
   GROUP_ID: GroupId,
   INTERNAL_HOST: Type.String({ default: '127.0.0.1' }),
   INTERNAL_PORT: Type.Integer({ default: 8085, minimum: 0, maximum: 65_535 }),
-  INTERNAL_SECRET: Type.String({ minLength: 16 }),
+  /** One, or two by comma while it is changed: either is accepted. */
+  INTERNAL_SECRET: secretPair(16),
   MEMBER_ID_KEY: Type.String({ minLength: 16 }),
   /** JWK set as JSON; any of its keys opens a sealed password. */
   LOGIN_PRIVATE_KEYS: Type.String({ minLength: 2 }),

@@ -112,6 +112,32 @@ export async function openSession (bucket: Bucket, cipher: Cipher, isHeld: () =>
   }
 }
 
+export interface Resealed { readonly resealed: number, readonly unreadable: number }
+
+/**
+ * Seals anew whatever an earlier key sealed, before a term begins: once a term has begun with the new key, the earlier one may be dropped.
+ * What no key opens stays as it is; whether it is needed shows when it is read.
+ */
+export async function resealSession (bucket: Bucket, cipher: Cipher, isHeld: () => boolean): Promise<Resealed> {
+  const limit = pLimit(WRITES_AT_ONCE_MAX)
+  let [resealed, unreadable] = [0, 0]
+  await Promise.all((await bucket.keys()).map(async (name) => await limit(async () => {
+    const entry = await bucket.get(name)
+    if (!entry || !cipher.isOld(entry.value)) return
+    let text: string
+    try {
+      text = cipher.open(name, entry.value)
+    } catch {
+      unreadable++
+      return
+    }
+    if (!isHeld()) throw transient('LEASE_LOST', 'another bot may hold the session now')
+    // Only its holder writes the session, so a lost race is our own earlier write.
+    if (await bucket.update(name, cipher.seal(name, text), entry.revision) !== null) resealed++
+  })))
+  return { resealed, unreadable }
+}
+
 const nameOf = (type: string, id: string): string => `${type}.${keyOf(id)}`
 
 const entriesOf = (data: SignalDataSet) =>

@@ -5,6 +5,7 @@ import { natsOf } from '../common/connect.ts'
 import { codeOf } from '../common/fault.ts'
 import { createMembership } from '../common/membership.ts'
 import { run, type Start } from '../common/run.ts'
+import { firstOf } from '../common/secret-pair.ts'
 import { BRAKE_POLICY } from './brake.ts'
 import { createBrakeStore } from './brake-store.ts'
 import { Config } from './config.ts'
@@ -14,7 +15,7 @@ const OUTAGE_MS_MIN = 15 * 60_000
 
 export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const bus = await createBus({ ...natsOf(config), service: 'reaper', log, metrics, now })
-  const membership = createMembership(config.BOT_URL, config.INTERNAL_SECRET)
+  const membership = createMembership(config.BOT_URL, firstOf(config.INTERNAL_SECRET))
   const registers = [metrics.registry]
   const verdicts = new Counter({ name: 'klaim_deletion_verdicts_total', help: 'Looks at deletions that were due, by what came of them', labelNames: ['verdict'] as const, registers })
   const pending = new Gauge({ name: 'klaim_deletions_pending', help: 'Scheduled deletions, at the last sweep', registers })

@@ -6,7 +6,7 @@ import { createBus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { createCipher } from '../session-cipher.ts'
-import { openSession } from '../session-store.ts'
+import { openSession, resealSession } from '../session-store.ts'
 
 const nats = await startKlaimNats()
 t.teardown(() => nats.close())
@@ -75,6 +75,14 @@ t.test('the store', async (t) => {
   t.equal((await openSession(bucket, createCipher(newer), held)).isLinked(), true, 'is read with a new key once written with it')
   const late = await openSession(bucket, createCipher(newer), held)
   await t.rejects(async () => await late.auth.keys.get('device-list', ['6281200000001']), { code: 'SESSION_UNREADABLE' }, 'and not without the old key before')
+  const both = createCipher(`${newer},${secret}`)
+  t.same(await resealSession(bucket, createCipher(newer), held), { resealed: 0, unreadable: (await bucket.keys()).length - 1 }, 'without the old key nothing else can be sealed anew, or is lost')
+  await t.rejects(resealSession(bucket, both, () => false), { code: 'LEASE_LOST' }, 'nor by one who lost the lease')
+  const { resealed } = await resealSession(bucket, both, held)
+  t.equal(resealed, (await bucket.keys()).length - 1, 'all of it is sealed anew at the start of a term')
+  t.same(await resealSession(bucket, both, held), { resealed: 0, unreadable: 0 }, 'once')
+  const after = await openSession(bucket, createCipher(newer), held)
+  t.same(await after.auth.keys.get('device-list', ['6281200000001']), { 6281200000001: ['0', '1'] }, 'and then the old key may go')
   const moved = (await bucket.get('creds'))?.value ?? new Uint8Array()
   t.throws(() => createCipher(newer).open('other', moved), { code: 'SESSION_UNREADABLE' }, 'a value cannot be put under another name')
 })
