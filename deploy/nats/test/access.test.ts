@@ -76,6 +76,7 @@ t.test('rights', async (t) => {
     const { publish, subscribe } = rightsOf(service)
     t.same(publish.filter((subject) => /^(\$JS\.API\.(STREAM\.(?!INFO\.CLAIMS$)|CONSUMER\.(?!INFO\.|MSG\.NEXT\.))|\$JS\.API\.>|\$SYS|_INBOX|>)/.test(subject)), [], `${service} changes nothing of JetStream`)
     t.same(subscribe.filter((subject) => /^(>|\*)/.test(subject)), [])
+    t.same(subscribe.filter((subject) => subject.includes('INBOX')), [`${inboxPrefixOf(service)}.>`], `${service} hears its own inbox only`)
   }
   const sayers = (subject: string): NatsUser[] => SERVICES.filter((service) => rightsOf(service).publish.some((pattern) => covers(pattern, subject)))
   for (const { subject, authors, type } of EVENTS) {
