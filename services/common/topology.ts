@@ -1,6 +1,6 @@
 // Brings a server to the state that contracts/streams.ts describes. Safe to run by every service at every start: what is missing is
 // created, what differs is updated, what is the same is left alone.
-import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, PersistMode, RetentionPolicy, StorageType, jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
 import { nanos, type NatsConnection } from '@nats-io/transport-node'
 import { BUCKETS, CONSUMERS, filtersOf, STREAMS, type BucketDefinition, type ConsumerDefinition, type StreamDefinition } from '../../contracts/streams.ts'
@@ -33,13 +33,16 @@ function atLeast (version: string, minimum: readonly number[]): boolean {
 }
 
 async function ensureStream (jsm: JetStreamManager, definition: StreamDefinition, replicas: number): Promise<void> {
-  const { name, subjects, summary, maxAgeMs, maxBytes, maxMsgBytes, duplicateWindowMs, schedules } = definition
+  const { name, subjects, summary, maxAgeMs, maxBytes, maxMsgBytes, duplicateWindowMs, schedules, counters } = definition
   const config: Partial<StreamConfig> & { name: string } = {
     name, subjects: [...subjects], description: summary,
     retention: RetentionPolicy.Limits, storage: StorageType.File, discard: DiscardPolicy.Old, num_replicas: replicas,
     max_age: maxAgeMs === null ? 0 : nanos(maxAgeMs), max_bytes: maxBytes, max_msg_size: maxMsgBytes, duplicate_window: nanos(duplicateWindowMs),
     allow_direct: true,
     ...(schedules ? { allow_msg_schedules: true, allow_msg_ttl: true } : {}),
+    // A count is acknowledged before it is on disk, so a server that is killed forgets its last milliseconds; for a limit that is little.
+    // A stream in memory would itself be gone after a restart of a single server. Replicated streams have no such mode.
+    ...(counters ? { allow_msg_counter: true, max_msgs_per_subject: 1, ...(replicas === 1 ? { persist_mode: PersistMode.Async } : {}) } : {}),
   }
   try {
     await jsm.streams.info(name)

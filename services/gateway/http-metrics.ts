@@ -13,6 +13,7 @@ export function createHttpMetrics ({ registry }: Metrics) {
       buckets: [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10],
     }),
     claims: new Counter({ name: 'klaim_claim_attempts_total', help: 'Attempts to claim, by result: accepted, or the code of the refusal', labelNames: ['result'] as const, registers }),
+    limitCounts: new Counter({ name: 'klaim_limit_counts_total', help: 'Counts for limits: shared with all gateways, or alone because NATS did not answer', labelNames: ['how'] as const, registers }),
   }
 }
 
