@@ -45,7 +45,13 @@ async function ensureStream (jsm: JetStreamManager, definition: StreamDefinition
     ...(counters ? { allow_msg_counter: true, max_msgs_per_subject: 1, ...(replicas === 1 ? { persist_mode: PersistMode.Async } : {}) } : {}),
   }
   try {
-    await jsm.streams.info(name)
+    const { config: current } = await jsm.streams.info(name)
+    // The mode cannot be changed, and what counters hold is worth a minute.
+    if (counters && current.num_replicas !== replicas) {
+      await jsm.streams.delete(name)
+      await ignoring(STREAM_EXISTS, jsm.streams.add(config))
+      return
+    }
     await jsm.streams.update(name, config)
   } catch (error) {
     if (codeOfApi(error) !== STREAM_NOT_FOUND) throw error
