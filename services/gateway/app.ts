@@ -2,6 +2,7 @@ import Fastify, { LogController, type FastifyBaseLogger } from 'fastify'
 import formbody from '@fastify/formbody'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { Bus } from '../common/bus.ts'
 import type { Counters } from '../common/counters.ts'
 import type { Log } from '../common/log.ts'
@@ -52,6 +53,7 @@ export interface AppOptions {
 export async function createApp (options: AppOptions): Promise<App> {
   const { config, bus, counters, membership, messages, templates, log, now } = options
   const tell = createTelling({ messages, inviteUrl: config.GROUP_INVITE_URL, log })
+  const refuse = answerBrokenRequest(messages)
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     // One line for each answer is written by http-metrics.ts, without what was asked.
@@ -62,14 +64,15 @@ export async function createApp (options: AppOptions): Promise<App> {
     genReqId: () => randomUUID(),
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => { void tell(request, reply.headers(BARE_HEADERS), error) },
-    clientErrorHandler: answerBrokenRequest(messages),
+    clientErrorHandler: refuse,
     // Nothing is guessed: what does not fit the schema is refused, never coerced or dropped.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: false } },
   }).withTypeProvider<TypeBoxTypeProvider>() as App
 
   app.server.maxConnections = config.HTTP_SOCKETS_MAX
-  // `Expect` is a wish, and Node's own refusal of one has no body.
+  // `Expect` is a wish, and Node's own refusal of one has no body; a CONNECT it would hang up on.
   app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
+  app.server.on('connect', (_request, socket: Socket) => { refuse(new Error('this is no proxy'), socket) })
   app.addHook('onRequest', async (request, reply) => { reply.headers({ 'x-request-id': request.id, vary: 'Accept-Language' }) })
   await sendSecurityHeaders(app)
   await allowOrigins(app, (config.CORS_ORIGIN ?? '').split(',').map((origin) => origin.trim()).filter(Boolean))
