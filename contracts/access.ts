@@ -9,7 +9,7 @@ import { subjectFilter, type EventDefinition, type ServiceName } from './define.
 import { deletionDue, deletionPostponed, pendingSubject } from './events/deletions.ts'
 import { deadSubject } from './events/dead-letters.ts'
 import { serverProgressed } from './events/servers.ts'
-import { BUCKETS, CONSUMERS, topologyBucket } from './streams.ts'
+import { BUCKETS, CONSUMERS, limitsStream, topologyBucket } from './streams.ts'
 
 export interface Rights {
   readonly publish: readonly string[]
@@ -26,6 +26,9 @@ const LOOKS: Readonly<Partial<Record<ServiceName, ReadonlyArray<readonly [stream
   'claim-store': [['SERVERS', subjectFilter(serverProgressed)]],
   reaper: [['DELETIONS', subjectFilter(deletionPostponed)], ['DELETIONS', pendingSubject('*')]],
 }
+
+/** What a service writes that is no event. */
+const COUNTS: Readonly<Partial<Record<ServiceName, readonly string[]>>> = { gateway: limitsStream.subjects }
 
 /** What the ledger needs of its stream: all of it, by sequence and by member, and word of what was stored. */
 export const LEDGER_STREAM = 'CLAIMS'
@@ -46,6 +49,7 @@ export function rightsOf (service: ServiceName): Rights {
     ...(LOOKS[service] ?? []).map(([stream, filter]) => newestOf(stream, filter)),
     ...BUCKETS.filter((bucket) => bucket.service === service).flatMap(({ name }) => [`$KV.${name}.>`, `$JS.API.DIRECT.GET.KV_${name}`, `$JS.API.DIRECT.GET.KV_${name}.>`]),
     newestOf(`KV_${topologyBucket.name}`, `$KV.${topologyBucket.name}.>`),
+    ...COUNTS[service] ?? [],
     ...extra?.publish ?? [],
   ]
   const subscribe = [

@@ -28,10 +28,19 @@ export interface StreamDefinition {
   readonly schedules?: true
   /** The server says on `stored.<subject>`, without the body, what it has stored: a reader who follows the stream needs no consumer of its own. */
   readonly isAnnounced?: true
+  /** Holds counters (`Nats-Incr`) instead of events: the newest message of a subject is its total. */
+  readonly counters?: true
 }
 
 const stream = (name: string, subjects: readonly string[], summary: string, limits: Partial<StreamDefinition> = {}): StreamDefinition =>
   ({ name, subjects, summary, maxAgeMs: 30 * DAY, maxBytes: 256 * MIB, maxMsgBytes: 64 * KIB, duplicateWindowMs: HOUR, ...limits })
+
+/**
+ * How often somebody asked within a window: `limits.<kind>.<window>.<keyed pseudonym>`. A window is over long before its count is forgotten; a count
+ * is some 100 bytes, so 150,000 are remembered at once, and beyond, those counted longest ago are forgotten.
+ */
+export const limitsStream = stream('LIMITS', ['limits.*.*.*'], 'How often was asked, for the limits of the gateways',
+  { maxAgeMs: 2 * MINUTE, maxBytes: 16 * MIB, maxMsgBytes: 512, duplicateWindowMs: 2 * MINUTE, counters: true })
 
 export const STREAMS: readonly StreamDefinition[] = [
   stream('MEMBERS', ['members.*.joined', 'members.*.left'], 'Who came and who went'),
@@ -43,6 +52,7 @@ export const STREAMS: readonly StreamDefinition[] = [
     'The delayed deletions', { maxAgeMs: null, maxMsgBytes: 16 * KIB, maxBytes: 512 * MIB, schedules: true }),
   stream('MESSAGES', ['messages.outbound.*', 'messages.delivered.*', 'messages.undeliverable.*'], 'What members are told'),
   stream('DEAD_LETTERS', ['dead.>'], 'What nobody could handle', { maxAgeMs: 90 * DAY, maxMsgBytes: 128 * KIB }),
+  limitsStream,
 ]
 
 export interface ConsumerDefinition {

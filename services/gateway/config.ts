@@ -10,6 +10,8 @@ export const Config = Type.Object({
   HTTP_HOST: Type.String({ default: '127.0.0.1' }),
   /** The public port; 0 takes any free one. */
   HTTP_PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 8080 }),
+  /** Connections at once; beyond, new ones are closed. Fewer than the process may have files open (`ulimit -n`), or the gateway loses NATS and the bot too. */
+  HTTP_SOCKETS_MAX: Type.Integer({ minimum: 10, maximum: 1_000_000, default: 5_000 }),
   /** Addresses and CIDR ranges of the reverse proxies, by comma. Only they may say for whom they speak (X-Forwarded-For). */
   TRUST_PROXY: Type.Optional(Type.String({ pattern: '^[0-9A-Fa-f.:/, ]+$', maxLength: 2_000 })),
   BOT_URL: Type.String({ pattern: '^https?://[^\\s]+$' }),

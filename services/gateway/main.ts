@@ -1,3 +1,4 @@
+import { limitsStream } from '../../contracts/streams.ts'
 import { createBus } from '../common/bus.ts'
 import { natsOf } from '../common/connect.ts'
 import { createMembership } from '../common/membership.ts'
@@ -19,7 +20,7 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const membership = createMembership(config.BOT_URL, firstOf(config.INTERNAL_SECRET))
   const bus = await createBus({ ...natsOf(config), service: 'gateway', log, metrics, now })
   const webhook = settings && await createWebhook({ settings, bus, log, now })
-  const app = await createApp({ config, bus, membership, messages, templates, site, webhook, log, metrics, now })
+  const app = await createApp({ config, bus, counters: bus.counters(limitsStream), membership, messages, templates, site, webhook, log, metrics, now })
   await app.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT })
   // Nobody asks the gateway anything over NATS; this is how `nats service ls` shows it.
   await bus.respond([])
