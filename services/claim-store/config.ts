@@ -3,7 +3,7 @@ import { CommonConfig } from '../common/run.ts'
 
 export const Config = Type.Object({
   ...CommonConfig,
-  /** Secret behind every member's pseudonym. It is the one secret that stays: another key makes every member a stranger. */
+  /** Secret behind every member's pseudonym. It is the one secret that stays: another key makes every member a stranger (scripts/rekey-members). */
   MEMBER_ID_KEY: Type.String({ minLength: 32 }),
   BOOK_FILE: Type.String({ minLength: 1 }),
   /** How often what changed is written to the book. */

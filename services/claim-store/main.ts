@@ -5,6 +5,7 @@ import { memberIdOf } from '../common/member-id.ts'
 import { run, type Start } from '../common/run.ts'
 import { openBook } from './book.ts'
 import { Config } from './config.ts'
+import { checkKey } from './key-check.ts'
 import { openLedger, type Ledger } from './ledger.ts'
 import { Projection } from './projection.ts'
 import { entryOf } from './record.ts'
@@ -12,6 +13,12 @@ import { createClaimService } from './service.ts'
 
 export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const bus = await createBus({ servers: config.NATS_URL, service: 'claim-store', log, metrics, now })
+  try {
+    await checkKey(bus, config.MEMBER_ID_KEY)
+  } catch (error) {
+    await bus.close()
+    throw error
+  }
   const registers = [metrics.registry]
   const bookBytes = new Gauge({ name: 'klaim_book_bytes', help: 'Size of the book', registers })
   const bookSeconds = new Histogram({ name: 'klaim_book_write_seconds', help: 'Time to write the book', buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3], registers })

@@ -122,6 +122,19 @@ t.test('a rotation that died on any line goes on where it was', async (t) => {
   t.equal(statSync(directory.at('internal_secret')).mode & 0o777, 0o600, 'what a dead run left aside lends its mode to nothing')
 })
 
+t.test("rotating the key of members' ids", async (t) => {
+  const directory = fullSet(t)
+  const old = directory.text('member_id_key')
+  t.throws(() => { rotate(directory, 'member-id-key', 'finish') }, /begin first/)
+  rotate(directory, 'member-id-key', 'begin')
+  rotate(directory, 'member-id-key', 'begin')
+  t.equal(directory.text('member_id_key'), old, 'services have the old one until everything is re-keyed')
+  const next = directory.text(nextOf('member_id_key'))
+  rotate(directory, 'member-id-key', 'finish')
+  t.equal(directory.text('member_id_key'), next)
+  t.equal(run(['check', directory.path]).status, 0)
+})
+
 t.test('rotating the login key', async (t) => {
   const directory = fullSet(t)
   const sealed = async (secret: string): Promise<string> => await (await createSealer(directory.text('login_public_key')))(secret)
