@@ -11,7 +11,7 @@ import { codeOf } from '../../services/common/fault.ts'
 import { emailOf } from '../../services/provisioner/identity.ts'
 import type { Pterodactyl } from '../../services/provisioner/pterodactyl.ts'
 import type { Member } from './rewriting.ts'
-import type { Step } from './step.ts'
+import { RekeyRefused, type Step } from './step.ts'
 
 const ACTED_ON = ['MEMBERS', 'SERVERS', 'DELETIONS', 'MESSAGES'] as const
 const RESET = 'reset.'
@@ -30,7 +30,7 @@ export async function rewriteBuckets (bus: Bus, members: ReadonlyMap<string, Mem
     for (const key of await bucket.keys()) {
       const entry = key.startsWith(RESET) ? null : await bucket.get(key)
       // The login name of an account stays as it is.
-      const text = entry && rewrittenEntry(entry.text(), renamed)
+      const text = entry && rewrittenEntry(`${definition.name} ${key}`, entry.text(), renamed)
       if (entry && text !== null && text !== entry.text()) await bucket.update(key, text, entry.revision)
     }
     await step(`${definition.name} is rewritten`)
@@ -42,8 +42,13 @@ export async function rewriteBuckets (bus: Bus, members: ReadonlyMap<string, Mem
   await step('earlier revisions are gone')
 }
 
-function rewrittenEntry (text: string, renamed: (text: string) => string): string {
-  const value = JSON.parse(text) as { member_id?: string, departures?: Array<[string, number]> }
+function rewrittenEntry (name: string, text: string, renamed: (text: string) => string): string {
+  let value: { member_id?: string, departures?: Array<[string, number]> }
+  try {
+    value = JSON.parse(text) as typeof value
+  } catch {
+    throw new RekeyRefused(`${name} cannot be read (STORE_CORRUPT in RUNBOOK.md): settle it, then run this again`)
+  }
   return JSON.stringify({
     ...value,
     ...(value.member_id === undefined ? {} : { member_id: renamed(value.member_id) }),

@@ -76,7 +76,7 @@ t.test('members are re-keyed', async (t) => {
   const before = loginsIn(await member(ACTIVE).chat())
   t.equal(before.length, 1, 'nothing is told again')
   await member(ACTIVE).write('STATUS')
-  await hears(ACTIVE, /aktif|berjalan|siap/i)
+  await hears(ACTIVE, /^Server kamu aktif\./)
   await member(ACTIVE).write('SANDI')
   const fresh = await until('SANDI is answered', async () => loginsIn((await chats(system)).get(numberOf(ACTIVE)) ?? [])[1])
   t.ok(await member(ACTIVE).logsIn(fresh.username, fresh.password), 'a new password opens the account')
