@@ -32,7 +32,7 @@ const COUNTS: Readonly<Partial<Record<ServiceName, readonly string[]>>> = { gate
 
 /** What the ledger needs of its stream: all of it, by sequence and by member, and word of what was stored. */
 export const LEDGER_STREAM = 'CLAIMS'
-const LEDGER_RIGHTS: Rights = { publish: [`$JS.API.DIRECT.GET.${LEDGER_STREAM}`, `$JS.API.STREAM.INFO.${LEDGER_STREAM}`], subscribe: ['stored.claims.*.*'], isAsked: false }
+const LEDGER_RIGHTS: Rights = { publish: [`$JS.API.DIRECT.GET.${LEDGER_STREAM}`, `$JS.API.DIRECT.GET.${LEDGER_STREAM}.claims.*.*`, `$JS.API.STREAM.INFO.${LEDGER_STREAM}`], subscribe: ['stored.claims.*.*'], isAsked: false }
 
 export function rightsOf (service: ServiceName): Rights {
   if (service === 'operator') return { publish: ['>'], subscribe: ['>'], isAsked: false }

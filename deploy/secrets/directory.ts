@@ -29,6 +29,9 @@ export function makeDirectory (path: string): Directory {
 
 export function openDirectory (path: string): Directory {
   if (!existsSync(path)) throw new SecretsError(`there is no ${path}: scripts/secrets create ${path}`)
+  // Root could write, but the services could not read what it wrote.
+  const { uid } = statSync(path)
+  if (uid !== (process.geteuid?.() ?? uid)) throw new SecretsError(`${path} belongs to user ${uid}: run this as that user`)
   const at = (file: string): string => join(path, file)
   const read = (file: string): SecretRead => readSecretFile(at(file))
 
@@ -65,9 +68,7 @@ export function openDirectory (path: string): Directory {
     },
     files: () => readdirSync(path).filter((file) => !file.startsWith('.') && !file.endsWith(ASIDE)),
     problem: () => {
-      const { mode, uid } = statSync(path)
-      const me = process.geteuid?.() ?? 0
-      if (uid !== me && uid !== 0) return `belongs to another user: chown ${me} ${path}`
+      const { mode } = statSync(path)
       return (mode & 0o077) === 0 ? null : `can be entered by others: chmod 700 ${path}`
     },
   }

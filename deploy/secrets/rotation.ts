@@ -173,7 +173,7 @@ function memberIdKey (): Rotation {
       },
     },
     finish: {
-      restarts: ['claim-store', 'bot', 'gateway'],
+      restarts: [],
       carryOut: (directory) => {
         if (!directory.has(nextOf(file))) throw new SecretsError(`${file} is not being rotated: begin first`)
         directory.write(file, directory.text(nextOf(file)))

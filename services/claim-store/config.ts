@@ -3,7 +3,7 @@ import { CommonConfig } from '../common/run.ts'
 
 export const Config = Type.Object({
   ...CommonConfig,
-  /** Secret behind every member's pseudonym. It is the one secret that stays: another key makes every member a stranger. */
+  /** Secret behind every member's pseudonym. It is the one secret that stays: another key makes every member a stranger (scripts/rekey-members). */
   MEMBER_ID_KEY: Type.String({ minLength: 32 }),
   /** Signs every decision of the ledger, so that nothing else on its stream is taken for one. Several by comma: the first signs, and none that signed once is left out. */
   LEDGER_KEYS: Type.String({ pattern: '^[^\\s,]{32,256}( *, *[^\\s,]{32,256}){0,9}$' }),

@@ -3,7 +3,7 @@
 import type { StoredMsg } from '@nats-io/jetstream'
 import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
-import { attributesOf, decodeEvent, eventId, MAC_HEADER } from '../common/envelope.ts'
+import { decodeEvent, eventId } from '../common/envelope.ts'
 import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { decide, evolve, type Claim, type Command, type Decision } from './claim.ts'
@@ -104,12 +104,13 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
   }
 
   /** What is no event of ours cannot have been decided by us: it is named loudly and passed over. */
-  function recordOf ({ seq, subject, header, data: body }: StoredMsg): LedgerRecord | undefined {
+  function recordOf ({ seq, subject, header, data }: StoredMsg): LedgerRecord | undefined {
     try {
-      const { id, type, time } = attributesOf(header)
-      if (!mac.verify({ subject, id, type, time: Number.isNaN(time.getTime()) ? '' : time.toISOString(), body }, header?.get(MAC_HEADER) ?? '')) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
-      const decoded = decodeEvent(LEDGER_EVENTS, { subject, headers: header, data: body })
-      return decoded && { id, type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
+      if (!mac.isOurs({ subject, header, data })) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
+      const decoded = decodeEvent(LEDGER_EVENTS, { subject, headers: header, data })
+      if (!decoded) return undefined
+      const { id, type, time } = decoded.event
+      return { id, type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
     } catch (error) {
       log.error({ sequence: seq, code: codeOf(error) }, 'the ledger holds a message that is no decision')
       return undefined

@@ -6,6 +6,7 @@ import { memberIdOf } from '../common/member-id.ts'
 import { run, type Start } from '../common/run.ts'
 import { openBook } from './book.ts'
 import { Config } from './config.ts'
+import { checkKey } from './key-check.ts'
 import { openLedger, type Ledger } from './ledger.ts'
 import { createMac } from './mac.ts'
 import { Projection } from './projection.ts'
@@ -13,7 +14,14 @@ import { entryOf } from './record.ts'
 import { createClaimService } from './service.ts'
 
 export const start: Start<Config> = async (config, { log, metrics, now }) => {
+  const mac = createMac(config.LEDGER_KEYS)
   const bus = await createBus({ ...natsOf(config), service: 'claim-store', log, metrics, now })
+  try {
+    await checkKey(bus, mac, config.MEMBER_ID_KEY)
+  } catch (error) {
+    await bus.close()
+    throw error
+  }
   const registers = [metrics.registry]
   const bookBytes = new Gauge({ name: 'klaim_book_bytes', help: 'Size of the book', registers })
   const bookSeconds = new Histogram({ name: 'klaim_book_write_seconds', help: 'Time to write the book', buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3], registers })
@@ -29,7 +37,7 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   for (const entry of book.loaded?.claims ?? []) projection.adopt({ ...entry, member_id: memberIdOf(config.MEMBER_ID_KEY, entry.wa_jid) })
   projection.onChange((view) => { book.note(entryOf(view)) })
   try {
-    ledger = await openLedger({ bus, log, projection, mac: createMac(config.LEDGER_KEYS), from: book.loaded?.sequence ?? 0, now })
+    ledger = await openLedger({ bus, log, projection, mac, from: book.loaded?.sequence ?? 0, now })
   } catch (error) {
     await bus.close()
     await book.close()

@@ -1,6 +1,4 @@
 import t from 'tap'
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +14,7 @@ import { SERVICES, startSystem, type ProcessName } from '../../deploy/staging/sy
 import { createCipher } from '../bot/session-cipher.ts'
 import { chats, loginsIn, numberOf, stored, withStreams } from './crowd.ts'
 import { actor, panelState, until } from './journey.ts'
-import { DIRECTORY, procedure, ROOT, type Step } from './procedures.ts'
+import { carryOut, procedure, type Step } from './procedures.ts'
 import { startTraffic } from './traffic.ts'
 
 // Every rotation of the runbook, carried out on a running system by the runbook's own commands, while people claim and an outside bot tells of
@@ -48,20 +46,8 @@ async function restart (service: string): Promise<void> {
   isBotAway = false
 }
 
-/** The command as the runbook has it, in this system's directory; answers what it printed. */
-async function carryOut (command: string, input = ''): Promise<string> {
-  const [program = '', ...args] = command.replace(DIRECTORY, system.secretsDirectory).split(' ')
-  const child = spawn(join(ROOT, program), args, { stdio: ['pipe', 'pipe', 'inherit'] })
-  let output = ''
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => { output += chunk })
-  child.stdin.end(input)
-  const [code] = await once(child, 'close') as [number]
-  if (code !== 0) throw new Error(`${command}: ${output}`)
-  return output
-}
-
 async function follow (step: Step, input?: string): Promise<void> {
-  const output = await carryOut(step.command ?? '', input)
+  const output = await carryOut(step.command ?? '', system.secretsDirectory, input === undefined ? {} : { input })
   const said = /Restart now: (.*)/.exec(output)?.[1]?.split(', ') ?? []
   t.same(said, step.restarts, `${step.command} and the runbook name the same restarts`)
   for (const service of step.restarts) await restart(service)
@@ -143,7 +129,7 @@ t.test("services' keys on NATS", async (t) => {
     for (const step of steps) {
       const own = (text: string): string => text.replace('nats-bot', `nats-${service}`)
       if (step.command?.includes('nats-users')) {
-        t.equal(await carryOut(step.command), usersText(natsKeys(directory)))
+        t.equal(await carryOut(step.command, system.secretsDirectory), usersText(natsKeys(directory)))
         await system.nats.reload(natsKeys(directory))
       } else await follow({ ...step, command: own(step.command ?? ''), restarts: step.restarts.map((name) => name.replace('bot', service)) })
     }

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createOpener, createSealer } from '../../../services/common/seal.ts'
 import { SERVICES } from '../../staging/system.ts'
@@ -66,6 +66,12 @@ t.test('what is wrong with a set is said', async (t) => {
   const other = readFileSync(join(fullSet(t).path, 'login_public_key'), 'utf8')
   t.match(broken((path) => { writeFileSync(join(path, 'login_public_key'), other) }), /login_public_key has no private key/, 'a public key of another set')
   t.match(broken((path) => { writeFileSync(join(path, 'login_public_key'), JSON.stringify(JSON.parse(readFileSync(join(path, 'login_private_keys'), 'utf8')).keys[0])) }), /holds a private key/)
+  const { path: theirs } = fullSet(t)
+  // Only root can give a directory away; for others the root directory is somebody else's.
+  const isRoot = process.getuid?.() === 0
+  if (isRoot) chownSync(theirs, 12_345, -1)
+  t.match(run(['create', isRoot ? theirs : '/']), { status: 1, output: /belongs to user \d+: run this as that user/ })
+  t.match(run(['check', `${theirs}.none`]), { status: 1, output: /there is no .*scripts\/secrets create/ })
   t.equal(run([]).status, 64)
   t.equal(run(['rotate', 'internal-secret', 'end', fullSet(t).path]).status, 64)
 })
@@ -121,6 +127,19 @@ t.test('a rotation that died on any line goes on where it was', async (t) => {
   writeFileSync(directory.at('.internal_secret.new'), 'left behind', { mode: 0o644 })
   directory.write('internal_secret', 'w'.repeat(64))
   t.equal(statSync(directory.at('internal_secret')).mode & 0o777, 0o600, 'what a dead run left aside lends its mode to nothing')
+})
+
+t.test("rotating the key of members' ids", async (t) => {
+  const directory = fullSet(t)
+  const old = directory.text('member_id_key')
+  t.throws(() => { rotate(directory, 'member-id-key', 'finish') }, /begin first/)
+  rotate(directory, 'member-id-key', 'begin')
+  rotate(directory, 'member-id-key', 'begin')
+  t.equal(directory.text('member_id_key'), old, 'services have the old one until everything is re-keyed')
+  const next = directory.text(nextOf('member_id_key'))
+  rotate(directory, 'member-id-key', 'finish')
+  t.equal(directory.text('member_id_key'), next)
+  t.equal(run(['check', directory.path]).status, 0)
 })
 
 t.test('rotating the login key', async (t) => {
