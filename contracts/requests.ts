@@ -80,6 +80,22 @@ export const listClaims = defineRequest({
   answer: Type.Object({ ok: Type.Literal(true), claims: Type.Array(ClaimView, { maxItems: 200 }), next: Type.Optional(ClaimId) }),
 })
 
+/** Who wants it and why, for the log. */
+const word = { by: Type.String({ minLength: 1, maxLength: 80 }), why: Type.String({ minLength: 1, maxLength: 200 }) }
+
+export const eraseMember = defineRequest({
+  name: 'erase', service: 'claim-store',
+  summary: 'A former member is forgotten: everything about all claims of the member who is meant',
+  question: Type.Union([
+    Type.Object({ claim_id: ClaimId, ...word }), Type.Object({ member_id: MemberId, ...word }), Type.Object({ wa_jid: WaJid, ...word }),
+  ]),
+  answer: Type.Union([
+    /** Decided, and irrevocable. What is stored goes within moments. */
+    Type.Object({ ok: Type.Literal(true), member_id: MemberId }),
+    Type.Object({ ok: Type.Literal(false), rejection: Type.Union([Type.Literal('NOT_FOUND'), Type.Literal('HAS_SERVER')]) }),
+  ]),
+})
+
 export const resetPassword = defineRequest({
   name: 'reset_password', service: 'provisioner',
   summary: 'A new panel password for an active claim, sealed to the bot',

@@ -1,9 +1,10 @@
 // The provisioner put together: what it hears, what it answers, how it ends.
-import { claimRequested, deletionStarted } from '../../contracts/events/claims.ts'
+import { claimErased, claimRequested, deletionStarted } from '../../contracts/events/claims.ts'
 import { listClaims, resetPassword } from '../../contracts/requests.ts'
 import { allocationsBucket, provisionerClaims, provisioningBucket, templatesBucket } from '../../contracts/streams.ts'
 import { answering, type Bus } from '../common/bus.ts'
-import { on } from '../common/consume.ts'
+import { on, type EventData } from '../common/consume.ts'
+import { eraseMessages } from '../common/erase-stream.ts'
 import { codeOf, permanent } from '../common/fault.ts'
 import type { Runtime } from '../common/run.ts'
 import { createSealer } from '../common/seal.ts'
@@ -16,7 +17,7 @@ import { createInstalls } from './installs.ts'
 import { createInventory } from './inventory.ts'
 import { createPanelBudget } from './panel-budget.ts'
 import { createPanelClient } from './panel-client.ts'
-import { createPasswordReset } from './password-reset.ts'
+import { createPasswordReset, resetKey } from './password-reset.ts'
 import { randomPassword } from './password.ts'
 import { createProgressStore } from './progress-store.ts'
 import { createPterodactyl } from './pterodactyl.ts'
@@ -101,6 +102,21 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
     }
   }
 
+  /** A request may come again after its member was erased, and what was written down about it, so that it looks like a new one. */
+  async function isErased (memberId: string, sequence: number): Promise<boolean> {
+    return await bus.lastSequence('CLAIMS', `claims.${memberId}.erased`) > sequence
+  }
+
+  async function forget ({ member_id: memberId, claims }: EventData<typeof claimErased>): Promise<void> {
+    let [events, entries] = [0, 0]
+    for (const { claim_id: claimId } of claims) {
+      events += await eraseMessages(bus, { stream: 'SERVERS', filter: `servers.${claimId}.*` })
+      entries += await eraseMessages(bus, { stream: `KV_${provisioningBucket.name}`, filter: `$KV.${provisioningBucket.name}.${claimId}` })
+    }
+    entries += await eraseMessages(bus, { stream: `KV_${provisioningBucket.name}`, filter: `$KV.${provisioningBucket.name}.${resetKey(memberId)}` })
+    log.info({ memberId, events, entries }, 'what was done for a former member is erased')
+  }
+
   const checking = setInterval(() => {
     if (templatesState === 'unknown') void vanishedState().then((state) => { templatesState = state })
   }, VANISHED_CHECK_EVERY_MS)
@@ -113,7 +129,10 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
 
   await bus.respond([answering(resetPassword, resetting)])
   const subscription = bus.consume(provisionerClaims, [
-    on(claimRequested, async (event, { count }) => { await builder.build(event, count, waits.signal) }),
+    on(claimRequested, async (event, { count, sequence }) => {
+      if (!await isErased(event.data.member_id, sequence)) await builder.build(event, count, waits.signal)
+    }),
+    on(claimErased, async ({ data }) => { await forget(data) }),
     on(deletionStarted, async (event, { count }) => { await deleter.remove(event, count, waits.signal) }),
   ])
 
