@@ -112,7 +112,7 @@ export const brakeBucket = bucket('brake', 'reaper', 'Recent departures and the 
 export const sessionBucket = bucket('whatsapp_session', 'bot', 'Credentials and keys of the linked device, encrypted', { maxValueBytes: 512 * KIB })
 export const leaseBucket = bucket('whatsapp_lease', 'bot', 'Which bot holds the session', { ttlMs: 30 * SECOND })
 export const rosterBucket = bucket('roster', 'bot', 'The roster as last believed, which LID is which number, and announcements not yet made', { history: 3, maxValueBytes: 900 * KIB, overwrites: true })
-export const sentBucket = bucket('sent', 'bot', 'Which messages were handed to WhatsApp, under which ids', { ttlMs: 30 * DAY })
+export const sentBucket = bucket('sent', 'bot', 'Which messages were handed to WhatsApp, under which ids', { history: 3, ttlMs: 30 * DAY, overwrites: true })
 
 /** A signature holds for two minutes at most (a clock 60 s ahead, looked at 60 s late), so a nonce forgotten after ten cannot be replayed. */
 export const noncesBucket = bucket('nonces', 'gateway', 'Nonces of the webhook that were used', { maxValueBytes: 256, maxBytes: 16 * MIB, ttlMs: 10 * MINUTE })

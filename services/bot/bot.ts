@@ -3,8 +3,9 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { proto, WAVersion } from '@whiskeysockets/baileys'
+import { claimErased } from '../../contracts/events/claims.ts'
 import { messageOutbound } from '../../contracts/events/messages.ts'
-import { botMessages, leaseBucket, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
+import { botErased, botMessages, leaseBucket, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
 import { createBus } from '../common/bus.ts'
 import { type Bucket } from '../common/bucket.ts'
 import { on, type Subscription } from '../common/consume.ts'
@@ -20,6 +21,7 @@ import type { BotConfig } from './config.ts'
 import { keepConnected, type ConnectionHooks } from './connection.ts'
 import { silenceSignal } from './console-silence.ts'
 import { createDelivery } from './delivery.ts'
+import { createErasure } from './erasure.ts'
 import { serveInternal } from './internal-http.ts'
 import { acquireLease, type Term } from './lease.ts'
 import { createLibraryLog } from './library-log.ts'
@@ -167,6 +169,16 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
     announcer = await createAnnouncer({
       bucket: rosters, bus, groupId: config.GROUP_ID, memberIdOf, policy: { confirmReads: config.ROSTER_CONFIRM_READS, confirmMs: config.ROSTER_CONFIRM_MS }, log, metrics: botMetrics,
     })
+    const erase = createErasure({ bus, announcer, log })
+    const erasing = bus.consume(botErased, [on(claimErased, async ({ data }) => { await erase(data) })])
+    try {
+      await connected(held, signal)
+    } finally {
+      await erasing.stop()
+    }
+  }
+
+  async function connected (held: Term, signal: AbortSignal): Promise<void> {
     const stopCode = await keepConnected({
       openSession: async () => await openSession(sessions, cipher, held.isHeld),
       socket: {
