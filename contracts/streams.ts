@@ -43,6 +43,13 @@ export const STREAMS: readonly StreamDefinition[] = [
   stream('DEAD_LETTERS', ['dead.>'], 'What nobody could handle', { maxAgeMs: 90 * DAY, maxMsgBytes: 128 * KIB }),
 ]
 
+/** How long a stream with an age keeps, in milliseconds. */
+export function maxAgeMsOf (name: string): number {
+  const maxAgeMs = STREAMS.find((definition) => definition.name === name)?.maxAgeMs
+  if (typeof maxAgeMs !== 'number') throw new Error(`${name} has no age`)
+  return maxAgeMs
+}
+
 export interface ConsumerDefinition {
   /** Durable name, also the name in metrics. */
   readonly name: string

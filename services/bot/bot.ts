@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { proto, WAVersion } from '@whiskeysockets/baileys'
 import { claimErased } from '../../contracts/events/claims.ts'
 import { messageOutbound } from '../../contracts/events/messages.ts'
-import { botErased, botMessages, leaseBucket, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
+import { botErased, botMessages, leaseBucket, maxAgeMsOf, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
+import { startAging } from '../common/aging.ts'
 import { createBus } from '../common/bus.ts'
 import { type Bucket } from '../common/bucket.ts'
 import { on, type Subscription } from '../common/consume.ts'
@@ -37,6 +38,7 @@ import { numbersOf, type Membership, type Person } from './roster.ts'
 import { createCipher } from './session-cipher.ts'
 import { openSession } from './session-store.ts'
 import { createSender } from './sender.ts'
+import { forgetStrangers } from './strangers.ts'
 import { createTalk } from './talk.ts'
 import type { Link, ReachoutLock } from './whatsapp.ts'
 
@@ -171,10 +173,16 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
     })
     const erase = createErasure({ bus, announcer, log })
     const erasing = bus.consume(botErased, [on(claimErased, async ({ data }) => { await erase(data) })])
+    const aging = startAging({
+      bus, now, log, what: [{ stream: 'MEMBERS', filter: 'members.>', maxAgeMs: maxAgeMsOf('MEMBERS') }, { stream: `KV_${sentBucket.name}`, filter: `$KV.${sentBucket.name}.>`, maxAgeMs: sentBucket.ttlMs ?? Infinity }],
+    })
+    const ending = new AbortController()
+    const forgetting = forgetStrangers({ bus, announcer, memberIdOf, isReliable: isRosterReliable, everyMs: config.STRANGERS_EVERY_MS, log }, AbortSignal.any([signal, ending.signal]))
     try {
       await connected(held, signal)
     } finally {
-      await erasing.stop()
+      ending.abort()
+      await Promise.all([erasing.stop(), forgetting, aging.stop()])
     }
   }
 

@@ -1,5 +1,6 @@
 import { Gauge, Histogram } from 'prom-client'
-import { claimStoreDeletions, claimStoreErased, claimStoreMembers, claimStoreServers } from '../../contracts/streams.ts'
+import { claimStoreDeletions, claimStoreErased, claimStoreMembers, claimStoreServers, maxAgeMsOf } from '../../contracts/streams.ts'
+import { startAging } from '../common/aging.ts'
 import { createBus } from '../common/bus.ts'
 import { codeOf } from '../common/fault.ts'
 import { memberIdOf } from '../common/member-id.ts'
@@ -51,6 +52,7 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const erasure = createErasure({ bus, ledger, book, retentionMs: config.RETENTION_DAYS * DAY_MS, wordKeptMs: WORD_KEPT_MS, now, log })
   bus.consume(claimStoreErased, erasure.handlers)
 
+  const aging = startAging({ bus, what: [{ stream: 'DEAD_LETTERS', filter: 'dead.>', maxAgeMs: maxAgeMsOf('DEAD_LETTERS') }], now, log })
   const stopping = new AbortController()
   let sweeping: Promise<void> | undefined
   const sweep = (): void => {
@@ -65,6 +67,7 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
       clearInterval(sweeper)
       stopping.abort()
       await sweeping
+      await aging.stop()
       await ledger.close()
       await bus.close()
       await book.close()

@@ -10,9 +10,13 @@ export interface WhatToErase {
   readonly filter: string
   /** Only messages before this sequence. */
   readonly before?: number
+  /** Only messages that were stored before this time; the oldest come first. */
+  readonly storedBefore?: Date
   /** Of those under the filter only these. */
   readonly matches?: (subject: string) => boolean
 }
+
+interface Found { readonly sequence: number, readonly subject: string, readonly storedAt: Date }
 
 const BATCH = 200
 /** No call goes on for ever: the rest is for the next one. */
@@ -24,11 +28,12 @@ const DELETE_FAILED = 10057
 const GONE = 'no message found'
 
 /** Answers how many messages were erased. Doing it again erases what is left. Transient Faults NATS_UNAVAILABLE, and ERASURE_UNFINISHED where too much was found at once. */
-export async function eraseMessages ({ raw: { jsm } }: Pick<Bus, 'raw'>, { stream, filter, before = Infinity, matches = () => true }: WhatToErase): Promise<number> {
+export async function eraseMessages ({ raw: { jsm } }: Pick<Bus, 'raw'>, { stream, filter, before = Infinity, storedBefore, matches = () => true }: WhatToErase): Promise<number> {
   let erased = 0
   for (let next = 1; ;) {
     const found = await page(next)
-    for (const { sequence, subject } of found) {
+    for (const { sequence, subject, storedAt } of found) {
+      if (storedBefore && storedAt >= storedBefore) return erased
       if (sequence >= before || !matches(subject)) continue
       if (erased >= ERASED_MAX) throw transient('ERASURE_UNFINISHED', `more than ${ERASED_MAX} messages of ${stream} are to be erased`)
       await erase(sequence)
@@ -39,10 +44,10 @@ export async function eraseMessages ({ raw: { jsm } }: Pick<Bus, 'raw'>, { strea
     next = last.sequence + 1
   }
 
-  async function page (from: number): Promise<Array<{ sequence: number, subject: string }>> {
-    const found: Array<{ sequence: number, subject: string }> = []
+  async function page (from: number): Promise<Found[]> {
+    const found: Found[] = []
     try {
-      for await (const { seq, subject } of await jsm.direct.getBatch(stream, { seq: from, batch: BATCH, next_by_subj: filter })) found.push({ sequence: seq, subject })
+      for await (const { seq, subject, time } of await jsm.direct.getBatch(stream, { seq: from, batch: BATCH, next_by_subj: filter })) found.push({ sequence: seq, subject, storedAt: time })
     } catch (error) {
       if ((error as { code?: unknown }).code !== NO_SUCH_MESSAGE) throw transient('NATS_UNAVAILABLE', `messages of ${stream} could not be looked for`, { cause: error })
     }

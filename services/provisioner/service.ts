@@ -1,7 +1,8 @@
 // The provisioner put together: what it hears, what it answers, how it ends.
 import { claimErased, claimRequested, deletionStarted } from '../../contracts/events/claims.ts'
 import { listClaims, resetPassword } from '../../contracts/requests.ts'
-import { allocationsBucket, provisionerClaims, provisioningBucket, templatesBucket } from '../../contracts/streams.ts'
+import { allocationsBucket, maxAgeMsOf, provisionerClaims, provisioningBucket, templatesBucket } from '../../contracts/streams.ts'
+import { startAging } from '../common/aging.ts'
 import { answering, type Bus } from '../common/bus.ts'
 import { on, type EventData } from '../common/consume.ts'
 import { eraseMessages } from '../common/erase-stream.ts'
@@ -121,6 +122,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
     if (templatesState === 'unknown') void vanishedState().then((state) => { templatesState = state })
   }, VANISHED_CHECK_EVERY_MS)
 
+  const aging = startAging({ bus, what: [{ stream: 'SERVERS', filter: 'servers.>', maxAgeMs: maxAgeMsOf('SERVERS') }], now: date, log })
   const nodes = [...new Set([...templates.values()].flatMap(({ definition }) => definition.nodes))]
   const warm = (): void => { void inventory.warm(nodes, waits.signal).catch((error: unknown) => { log.warn({ code: codeOf(error) }, 'the nodes could not be read') }) }
   // A wrong key or address shows at the start rather than at the first claim.
@@ -147,6 +149,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
       waits.abort()
       const late = setTimeout(() => { calls.abort() }, STOP_CALLS_MS)
       await subscription.stop()
+      await aging.stop()
       clearTimeout(late)
       await panel.close()
     },

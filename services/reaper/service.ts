@@ -15,7 +15,7 @@ import type { BrakeStore } from './brake-store.ts'
 import { beforeRoster, byRoster, type RosterAnswer, type Verdict } from './policy.ts'
 
 /** What a deletion's events are kept for, in seconds. */
-const KEPT_S = 30 * 24 * 3600
+export const KEPT_S = 30 * 24 * 3600
 /** What was said about earlier departures of one claim has gone by its age. */
 const DEPARTURES_MAX = 1_000
 const SPREAD_PACE_MS = 4 * 60_000

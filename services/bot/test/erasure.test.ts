@@ -8,12 +8,30 @@ import { filesHolding } from '../../../deploy/staging/nats/files.ts'
 import { keyOf } from '../../common/bucket.ts'
 import { unpacked } from '../roster-record.ts'
 import { jidOf, member, memberOf, world } from './harness.ts'
-import { claimId } from './parties.ts'
+import { claimId, claimOf, parties } from './parties.ts'
 
 // Baileys leaves timers of up to 30 s behind when a socket ends (7.0.0-rc14, lib/Socket/socket.js); in production the process ends by itself.
 t.teardown(() => { setImmediate(() => process.exit()) })
 
 const other = '22222222-2222-4222-8222-222222222222'
+
+t.test('somebody who left', async (t) => {
+  const here = await world(t)
+  const { whatsapp, bot, bus, logged, told, until } = here
+  await parties(here, [claimOf(member(1), { status: 'deleted' })])
+  const running = await bot({ STRANGERS_EVERY_MS: '100' })
+  await logged('connected to WhatsApp')
+  const bucket = await (await bus('operator')).bucket(rosterBucket)
+  const known = async () => unpacked((await bucket.get(keyOf(whatsapp.group)))?.value ?? new Uint8Array()).roster.aliases
+  await until('the group is read', async () => await bucket.get(keyOf(whatsapp.group)) ?? undefined)
+  whatsapp.leave(member(1))
+  whatsapp.leave(member(2))
+  await told(memberLeft, 2)
+  await until('the one without a claim is forgotten', async () => !(await known()).has(member(2)) || undefined)
+  const aliases = await known()
+  t.same([1, 2, 3].map((n) => aliases.has(member(n))), [true, false, true], 'without a claim is forgotten; a claim, and being in the group, keep the number')
+  await running.stop()
+})
 
 t.test('a former member who is erased', async (t) => {
   const { nats, whatsapp, bot, bus, logged, told, until } = await world(t)

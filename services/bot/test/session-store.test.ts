@@ -1,5 +1,6 @@
 import t from 'tap'
 import { initAuthCreds, proto, type SignalDataSet } from '@whiskeysockets/baileys'
+import { filesHolding } from '../../../deploy/staging/nats/files.ts'
 import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
 import { sessionBucket } from '../../../contracts/streams.ts'
 import { createBus } from '../../common/bus.ts'
@@ -50,6 +51,14 @@ t.test('a session', async (t) => {
   await second.auth.keys.set({ session: { '900000000000002_1.0': null } })
   t.same(await second.auth.keys.get('session', ['900000000000002_1.0']), {}, 'a key set to null is gone')
   t.same(await (await openSession(bucket, createCipher(secret), held)).auth.keys.get('session', ['900000000000002_1.0']), {}, 'for the next process too')
+})
+
+t.test('what the store shows without a key', async (t) => {
+  for (const text of ['6281200000001', '900000000000002']) {
+    for (const shown of [text, Buffer.from(text).toString('base64url'), Buffer.from(`${text}_1.0`).toString('base64url')]) t.same(filesHolding(nats.storeDir, shown), [], 'is no number and no LID, be it in a name')
+  }
+  const names = await bucket.keys()
+  t.same(new Set(names.filter((name) => name.includes('.')).map((name) => name.split('.')[1]?.length)), new Set([43]), 'but hashes')
 })
 
 t.test('credentials that change fast', async (t) => {
