@@ -1,7 +1,7 @@
 // What is left of a former member, down to the bytes of the store.
 import t, { type Test } from 'tap'
 import { randomUUID } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { startNats } from '../../../deploy/staging/nats/nats-server.ts'
 import { filesHolding } from '../../../deploy/staging/nats/files.ts'
@@ -165,6 +165,7 @@ t.test('another claim-store', async (t) => {
 
   await claimStore({ book: second })
   t.same(await gateway.request(getClaim, { claim_id }), { ok: false, rejection: 'NOT_FOUND' }, 'that starts from a book of before learns of it')
+  t.same(await gateway.request(getClaim, { wa_jid: member.wa_jid }), { ok: false, rejection: 'NOT_FOUND' }, 'by whatever it is asked')
   await until('its book, too', async () => !readFileSync(second, 'utf8').includes(member.number))
   t.ok(await active(member), 'and lets the member claim')
 })
@@ -187,6 +188,20 @@ t.test('a claim-store that died', async (t) => {
     t.same(inStore('CLAIMS', number), [], 'is made up for at the next start')
     await until('the book forgets', async () => !inBook(number))
   }
+})
+
+t.test('a book that cannot be written', async (t) => {
+  const { claimStore, gateway, somebody, failed, held, onlyTheWord, lines, directory } = await world(t)
+  const member = somebody()
+  await claimStore()
+  await failed(member)
+  // Where the next version of the book would be written.
+  mkdirSync(join(directory, '.claims.json.new'))
+  t.ok((await gateway.request(eraseMember, { wa_jid: member.wa_jid, ...word })).ok)
+  await until('it is noticed', async () => lines.some((line) => line.includes('BOOK_UNWRITTEN')))
+  t.same(await held(member.member_id), { requested: 1, failed: 1, erased: 1 }, 'is waited for before the history goes')
+  rmdirSync(join(directory, '.claims.json.new'))
+  await onlyTheWord(member.member_id)
 })
 
 t.test('a former member whose time is over', async (t) => {

@@ -21,15 +21,15 @@ const say = async (subject: string, text: string) => await bus.raw.js.publish(su
 t.test('messages that are erased', async (t) => {
   const filler = 'x'.repeat(60_000)
   for (let n = 0; n < 450; n++) await say(`servers.${n % 2 === 0 ? 'one' : 'other'}.progressed`, `text ${n % 2 === 0 ? 'one' : 'other'} ${n}. ${filler}`)
-  t.equal(await eraseMessages(bus, { stream: 'SERVERS', filter: 'servers.one.*', before: 401 }), 200, 'are found over several batches, those before a sequence')
-  t.same([inStore('SERVERS', 'text one 0.'), inStore('SERVERS', 'id of text one 398.')], [[], []], 'their bytes are gone, headers and all, from every block')
-  t.ok(inStore('SERVERS', 'text one 400.').length > 0 && inStore('SERVERS', 'text other 1.').length > 0, 'and no others')
+  t.equal(await eraseMessages(bus, { stream: 'SERVERS', filter: 'servers.one.*', before: 421 }), 210, 'are found over several batches, those before a sequence')
+  t.same([inStore('SERVERS', 'text one 0.'), inStore('SERVERS', 'id of text one 418.')], [[], []], 'their bytes are gone, headers and all, from every block')
+  t.ok(inStore('SERVERS', 'text one 420.').length > 0 && inStore('SERVERS', 'text other 1.').length > 0, 'and no others')
   const restarted = async (): Promise<void> => {
     await nats.restart()
     while (!bus.isConnected() || await bus.raw.connection.flush().then(() => false, () => true)) await new Promise((resolve) => setTimeout(resolve, 50))
   }
   await restarted()
-  t.equal(await eraseMessages(bus, { stream: 'SERVERS', filter: 'servers.one.*' }), 25, 'what is left is found the next time, after a restart, too')
+  t.equal(await eraseMessages(bus, { stream: 'SERVERS', filter: 'servers.one.*' }), 15, 'what is left is found the next time, after a restart, too')
   t.equal(await eraseMessages(bus, { stream: 'SERVERS', filter: 'servers.one.*' }), 0, 'and nothing the time after')
   t.same(inStore('SERVERS', 'servers.one.').filter((path) => !path.endsWith('index.db')), [], 'not even the subject is there')
   await restarted()
