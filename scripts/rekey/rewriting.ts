@@ -10,19 +10,20 @@ export interface Keys { readonly old: string, readonly next: string, readonly ma
 export interface Member { readonly oldId: string, readonly nextId: string, readonly waJid: string }
 export interface StoredEvent { readonly subject: string, readonly header: MsgHdrs, readonly data: Uint8Array }
 
-/** `foreign`: under neither key. `none`: no decision of the ledger, which passes it over too. */
+/** `foreign`: under neither key. `none`: no decision of the ledger, which passes it over too; or the word that a former member was erased, who has no number there. */
 export type Standing = { readonly under: 'old' | 'next', readonly member: Member } | { readonly under: 'foreign' } | { readonly under: 'none' }
 
 export function standingOf ({ subject, header, data }: StoredEvent, keys: Keys): Standing {
   if (!keys.mac.isOurs({ subject, header, data })) return { under: 'none' }
   let event
   try {
-    event = decodeEvent(LEDGER_EVENTS, { subject, headers: header, data })?.event.data as { member_id: string, wa_jid: string } | undefined
+    event = decodeEvent(LEDGER_EVENTS, { subject, headers: header, data })?.event.data as { member_id: string, wa_jid?: string } | undefined
   } catch {
     return { under: 'none' }
   }
   // Of a type that is not known here: a newer version wrote it, and must re-key it.
   if (!event) return { under: 'foreign' }
+  if (event.wa_jid === undefined) return { under: 'none' }
   const member = { oldId: memberIdOf(keys.old, event.wa_jid), nextId: memberIdOf(keys.next, event.wa_jid), waJid: event.wa_jid }
   return event.member_id === member.oldId ? { under: 'old', member } : event.member_id === member.nextId ? { under: 'next', member } : { under: 'foreign' }
 }

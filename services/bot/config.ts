@@ -46,6 +46,8 @@ export const BotConfig = Type.Object({
   ANSWER_TIMEOUT_MS: duration(15 * SECOND, 200, MINUTE),
   RECONNECT_MIN_MS: duration(SECOND, 10, MINUTE),
   RECONNECT_MAX_MS: duration(5 * MINUTE, 10, 60 * MINUTE),
+  /** How often numbers of people who left without a claim are forgotten. */
+  STRANGERS_EVERY_MS: duration(60 * MINUTE, 100, 24 * 60 * MINUTE),
   SEND_GAP_MS: duration(1_500, 0, MINUTE),
   /** How long what was sent stays in memory for a recipient who could not read it. */
   RESEND_MEMORY_MS: duration(15 * MINUTE, SECOND, 60 * MINUTE),

@@ -10,6 +10,8 @@ export const Config = Type.Object({
   BOOK_FILE: Type.String({ minLength: 1 }),
   /** How often what changed is written to the book. */
   BOOK_EVERY_MS: Type.Integer({ minimum: 10, maximum: 60_000, default: 250 }),
+  /** Former members are erased so long after the end of their last claim. */
+  RETENTION_DAYS: Type.Integer({ minimum: 1, maximum: 3_650, default: 90 }),
   /** Between a leave and the deletion. No default: it decides when somebody's server is deleted. */
   GRACE_MS: Type.Integer({ minimum: 1_000, maximum: 30 * 24 * 3_600_000 }),
 })

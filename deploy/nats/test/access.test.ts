@@ -74,10 +74,14 @@ for (const service of SERVICES) {
 t.test('rights', async (t) => {
   for (const service of SERVICES) {
     const { publish, subscribe } = rightsOf(service)
-    t.same(publish.filter((subject) => /^(\$JS\.API\.(STREAM\.(?!INFO\.CLAIMS$)|CONSUMER\.(?!INFO\.|MSG\.NEXT\.))|\$JS\.API\.>|\$SYS|_INBOX|>)/.test(subject)), [], `${service} changes nothing of JetStream`)
+    t.same(publish.filter((subject) => /^(\$JS\.API\.(STREAM\.(?!INFO\.CLAIMS$|MSG\.DELETE\.\w+$)|CONSUMER\.(?!INFO\.|MSG\.NEXT\.))|\$JS\.API\.>|\$SYS|_INBOX|>)/.test(subject)), [], `${service} changes no stream and no consumer`)
     t.same(subscribe.filter((subject) => /^(>|\*)/.test(subject)), [])
     t.same(subscribe.filter((subject) => subject.includes('INBOX')), [`${inboxPrefixOf(service)}.>`], `${service} hears its own inbox only`)
   }
+  const erasers = (stream: string): NatsUser[] => SERVICES.filter((service) => rightsOf(service).publish.includes(`$JS.API.STREAM.MSG.DELETE.${stream}`))
+  t.same(STREAMS.map(({ name }) => [name, erasers(name)]), [
+    ['MEMBERS', ['bot']], ['CLAIMS', ['claim-store']], ['SERVERS', ['provisioner']], ['DELETIONS', ['reaper']], ['MESSAGES', ['notifier', 'bot']], ['DEAD_LETTERS', ['claim-store']], ['LIMITS', []],
+  ], 'what is to be forgotten is erased by its author alone')
   const sayers = (subject: string): NatsUser[] => SERVICES.filter((service) => rightsOf(service).publish.some((pattern) => covers(pattern, subject)))
   for (const { subject, authors, type } of EVENTS) {
     const expected = type.startsWith('klaim.deletion.due') ? [] : SERVICES.filter((service) => authors.includes(service))
