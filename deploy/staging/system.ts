@@ -47,6 +47,8 @@ export interface System {
   readonly logDirectory: string
   /** Internal address of a process: /healthz, /readyz, /metrics. */
   healthUrl (name: Service | `${Service}-2`): string
+  /** Of a process that was started; undefined for one that is not there. */
+  pid (name: ProcessName): number | undefined
   /** Sends a signal and, where it ends the process, resolves when it has ended. */
   kill (name: ProcessName, signal?: NodeJS.Signals): Promise<void>
   /** Starts a process that was killed, with the same state and addresses; resolves when it is ready. */
@@ -194,7 +196,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     nats, group, panelUrl: address(port.panel), whatsappUrl: address(port.whatsapp), memberIdKey: secrets.value('MEMBER_ID_KEY'), logDirectory: at('logs'),
     botUrl: address(port.bot), secretsDirectory: at('secrets'),
     gatewayUrls: [address(port.gateway), ...(doubled.includes('gateway') ? [address(port.gateway2)] : [])],
-    healthUrl, kill, start, close,
+    healthUrl, pid: (name) => running.get(name)?.pid, kill, start, close,
   }
 }
 

@@ -30,6 +30,8 @@ export async function serveInternal ({ host, port, secret, check, pairing, log }
     if (status >= 500) log.error({ code: codeOf(error), err: error }, 'an internal request failed')
     await reply.code(status).send({ error: { code: status >= 500 ? 'INTERNAL' : 'INVALID_REQUEST' } })
   })
+  // Fastify's own would quote the address.
+  app.setNotFoundHandler(async (_, reply) => await reply.code(404).send({ error: { code: 'NOT_FOUND' } }))
 
   app.post(CHECK_MEMBER_PATH, async (request, reply) => {
     if (!validatorOf(CheckMemberQuestion).Check(request.body)) return await reply.code(400).send({ error: { code: 'INVALID_REQUEST', message: problemsOf(CheckMemberQuestion, request.body) } })

@@ -43,17 +43,25 @@ export function faultOf (answer: Answer | Lost): Fault {
   return permanent('PANEL_REFUSED', `the panel refuses the call (${status} ${code}) ${fields.join(', ')}`.trim())
 }
 
+/**
+ * What the panel's words look like where they are its own: a class, a field, a rule (measured on 1.11.8). They go into our log, and a panel
+ * may quote what it was asked, password and number included, so nothing else is kept of what it says.
+ */
+const CLASS = /^[A-Z][A-Za-z]{1,60}$/
+const FIELD = /^[a-z_]{1,40}(\.([a-z_]{1,40}|[A-Z_][A-Z0-9_]{0,60}|\d{1,3})){0,3}$/
+const RULE = /^[a-z_]{1,40}$/
+
 /** `errors` of a body, read leniently: with debugging on each carries much more. */
 export function errorsOf (body: unknown): PanelError[] {
   const errors = (body as { errors?: unknown } | null | undefined)?.errors
   if (!Array.isArray(errors)) return []
   return errors.slice(0, 100).map((error: { code?: unknown, detail?: unknown, meta?: { source_field?: unknown, rule?: unknown } } | null) => ({
-    code: text(error?.code) ?? '', field: text(error?.meta?.source_field), rule: text(error?.meta?.rule),
-    ...(text(error?.detail)?.startsWith('The route ') ? { isNoRoute: true } : {}),
+    code: word(error?.code, CLASS) ?? '', field: word(error?.meta?.source_field, FIELD), rule: word(error?.meta?.rule, RULE),
+    ...(typeof error?.detail === 'string' && error.detail.startsWith('The route ') ? { isNoRoute: true } : {}),
   }))
 }
 
-const text = (value: unknown): string | undefined => typeof value === 'string' ? value.slice(0, 200) : undefined
+const word = (value: unknown, form: RegExp): string | undefined => typeof value === 'string' && form.test(value) ? value : undefined
 
 export type CreateOutcome = 'created' | 'port_taken' | 'exists' | 'user_gone' | 'invalid' | 'node_down' | 'raced' | 'lost' | 'other'
 

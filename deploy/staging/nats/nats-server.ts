@@ -41,6 +41,10 @@ export interface Nats {
   storeDir: string
   /** The configuration it was started with; SIGHUP has it read again. */
   configFile: string
+  /** What the server says. Made anew at each start, removed by `close`. */
+  logFile: string
+  /** Of the running server. */
+  pid: () => number | undefined
   /** Sends the signal (default SIGKILL) and, for a signal that ends a process, resolves when it has ended. SIGSTOP makes it hang, and resolves when it does. */
   kill: (signal?: NodeJS.Signals) => Promise<void>
   /** Ends the server if it still runs (SIGTERM) and starts it again on the same port and store. */
@@ -112,6 +116,8 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
     monitoringUrl: `http://127.0.0.1:${monitoringPort}`,
     storeDir,
     configFile,
+    logFile: log,
+    pid: () => child?.pid,
     kill,
     restart: async () => {
       await kill('SIGTERM')

@@ -28,6 +28,9 @@ t.test('the fault behind an answer', async (t) => {
     [invalid(['email', 'email']), 'permanent PANEL_REFUSED'],
   ] as const) t.equal(codes(given), expected, `${given.status} ${given.errors[0]?.code ?? ''}`)
   t.notMatch(faultOf(answer(422, 'ValidationException', { source_field: 'email', rule: 'email' })).message, /secret/, 'does not quote the panel')
+  const quote = 'POST /users {"password":"secret"}'
+  t.equal(faultOf(answer(422, 'ValidationException', { source_field: 'environment.SERVER_JARFILE', rule: 'p_username' }, { code: quote, detail: quote, meta: { source_field: quote, rule: quote } })).message,
+    'the panel refuses the call (422 ValidationException) environment.SERVER_JARFILE p_username', 'not even where it puts our words in place of its own')
   t.equal(faultOf({ ...answer(429), retryAfterMs: 7_000 }).retryAfterMs, 7_000)
 })
 
