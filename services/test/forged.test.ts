@@ -64,11 +64,12 @@ function valueOf (name: string, claim: ClaimView): unknown {
     code: 'INTERNAL', step: 'create', delete_job_id: claim.delete_job_id ?? `${claim.claim_id}-d1`, deletion_scheduled_at: soon, left_at: soon, reason: 'left', user_deleted: true, attempt: 1,
     due_at: claim.deletion_scheduled_at ?? soon, absent_at: new Date().toISOString(), present_at: new Date().toISOString(), until: soon,
     group_id: system.group, occurred_at: new Date().toISOString(), observed_by: 'roster', message_id: `login-${claim.claim_id}-forged`, kind: 'login', parts: ['kirim sandi kamu ke nomor ini'],
+    claims: [{ claim_id: claim.claim_id, departures: 1 }],
   }
   return values[name]
 }
 /** Reasons differ by event. */
-const REASONS: Readonly<Record<string, string>> = { 'klaim.claim.deletion_cancelled.v1': 'returned', 'klaim.deletion.postponed.v1': 'outage' }
+const REASONS: Readonly<Record<string, string>> = { 'klaim.claim.deletion_cancelled.v1': 'returned', 'klaim.deletion.postponed.v1': 'outage', 'klaim.claim.erased.v1': 'asked' }
 
 function dataOf (definition: EventDefinition, claim: ClaimView): Record<string, unknown> {
   const names = (definition.data.required as string[] | undefined ?? [])
@@ -182,6 +183,8 @@ t.test('an event that looks right in everything, written with the operator\'s ke
   }
   const request = EVENTS.find(({ type }) => type === 'klaim.claim.requested.v1') as EventDefinition
   await publish(request, dataOf(request, idle), headersOf(request, {}))
+  const erased = EVENTS.find(({ type }) => type === 'klaim.claim.erased.v1') as EventDefinition
+  for (const claim of [staying, leaving]) await publish(erased, dataOf(erased, claim), headersOf(erased, {}))
   for (const type of ['klaim.member.left.v1', 'klaim.member.joined.v1']) {
     const definition = EVENTS.find((event) => event.type === type) as EventDefinition
     await publish(definition, { ...dataOf(definition, staying), wa_jid: jidOf(3) }, headersOf(definition, {}))
@@ -191,7 +194,7 @@ t.test('an event that looks right in everything, written with the operator\'s ke
   const causation = eventId(deletionScheduled, departureKey(leaving.delete_job_id ?? '', Date.parse(leaving.deletion_scheduled_at ?? '')))
   await publish(due, dataOf(due, leaving), headersOf(due, { causation }))
   await settled()
-  t.same(await world([staying, leaving]), before, 'a request that the ledger does not know, a movement under a false pseudonym, and a wake-up that no schedule gave change nothing')
+  t.same(await world([staying, leaving]), before, 'a request and an erasure that the ledger does not know, a movement under a false pseudonym, and a wake-up that no schedule gave change nothing')
   t.ok((await jsm.streams.info('DEAD_LETTERS')).state.messages > deadBefore + 50, 'all of it lies with the dead letters')
   t.not(await bus.lastSequence('DELETIONS', pendingSubject(leaving.delete_job_id ?? '')), 0, 'and the deletion that is due is still scheduled')
 })

@@ -18,11 +18,12 @@ import { carryOut, procedure, type Step } from './procedures.ts'
 import { startTraffic } from './traffic.ts'
 
 // Every rotation of the runbook, carried out on a running system by the runbook's own commands, while people claim and an outside bot tells of
-// movements. Gateways run twice, as they would where no visitor is to notice a restart.
+// movements. Gateways and claim-stores run twice, as they would where no visitor is to notice a restart.
 const MEMBERS = 75
+const DOUBLED = ['gateway', 'claim-store'] as const
 const STRANGER = '6281299990001'
 const system = await startSystem({
-  directory: mkdtempSync(join(tmpdir(), 'klaim-rotation-')), graceMs: 600_000, members: MEMBERS, doubled: ['gateway'],
+  directory: mkdtempSync(join(tmpdir(), 'klaim-rotation-')), graceMs: 600_000, members: MEMBERS, doubled: DOUBLED,
   env: {
     panel: { PANEL_DOUBLE_INSTALL_DELAY_MS: '600', PANEL_DOUBLE_START_DELAY_MS: '200', PANEL_DOUBLE_RATE_LIMIT: '100000' },
     gateway: { RATE_LIMIT_IP_PER_MINUTE: '10000', RATE_LIMIT_JID_PER_MINUTE: '10000' },
@@ -39,7 +40,7 @@ const traffic = startTraffic(system, { webhookSecret: secret('webhook_secrets'),
 /** One after another: of a service that runs twice one always serves. */
 async function restart (service: string): Promise<void> {
   isBotAway = service === 'bot'
-  for (const name of (service === 'gateway' ? ['gateway', 'gateway-2'] : [service]) as ProcessName[]) {
+  for (const name of [service, ...((DOUBLED as readonly string[]).includes(service) ? [`${service}-2`] : [])] as ProcessName[]) {
     await system.kill(name, 'SIGTERM')
     await system.start(name)
   }
