@@ -197,7 +197,14 @@ t.test('a book that cannot be written', async (t) => {
   await claimStore()
   await failed(member)
   // Where the next version of the book would be written.
-  mkdirSync(join(directory, '.claims.json.new'))
+  await until('no version is being written', async () => {
+    try {
+      mkdirSync(join(directory, '.claims.json.new'))
+      return true
+    } catch {
+      return false
+    }
+  })
   t.ok((await gateway.request(eraseMember, { wa_jid: member.wa_jid, ...word })).ok)
   await until('it is noticed', async () => lines.some((line) => line.includes('BOOK_UNWRITTEN')))
   t.same(await held(member.member_id), { requested: 1, failed: 1, erased: 1 }, 'is waited for before the history goes')
