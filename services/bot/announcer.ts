@@ -3,7 +3,7 @@
 // Dying between any two leaves either nothing, or announcements that are published (again, under the same ids) at the next chance.
 import { memberJoined, memberLeft } from '../../contracts/events/members.ts'
 import type { Bus } from '../common/bus.ts'
-import { keyOf, type Bucket } from '../common/bucket.ts'
+import type { Bucket } from '../common/bucket.ts'
 import { transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { judge, NOTHING_BELIEVED, removedFromGroup, withAlias, withoutAliases, type Belief, type BeliefPolicy, type Verdict } from './belief.ts'
@@ -34,10 +34,11 @@ export interface AnnouncerOptions {
   readonly metrics: BotMetrics
 }
 
+/** Not the group's id: those from before 2021 begin with the number of whoever made the group, and the name of an entry is no secret. */
+export const ROSTER_KEY = 'group'
 const WA_JID = /^[1-9][0-9]{5,16}@s\.whatsapp\.net$/
 
 export async function createAnnouncer ({ bucket, bus, groupId, memberIdOf, policy, log, metrics }: AnnouncerOptions): Promise<Announcer> {
-  const key = keyOf(groupId)
   let belief: Belief = NOTHING_BELIEVED
   /** Number of membership changes so far, and the entry's revision in the bucket; 0: there is none. */
   let changes = 0
@@ -46,14 +47,16 @@ export async function createAnnouncer ({ bucket, bus, groupId, memberIdOf, polic
   await load()
 
   async function load (): Promise<void> {
-    const entry = await bucket.get(key)
+    const entry = await bucket.get(ROSTER_KEY)
     if (!entry) return
     const record = unpacked(entry.value)
+    entryRevision = entry.revision
+    changes = record.revision
+    // What is known of another group says nothing about this one: it is read as for the first time.
+    if (record.groupId !== groupId) return
     // When it was read is not taken over: what was stored by an earlier process is old until the group has been read again.
     belief = { ...belief, roster: record.roster }
-    changes = record.revision
     pending = record.pending
-    entryRevision = entry.revision
   }
 
   async function write (next: Belief, revision: number, announcements: readonly Announcement[]): Promise<void> {
@@ -61,8 +64,8 @@ export async function createAnnouncer ({ bucket, bus, groupId, memberIdOf, polic
       belief = next
       return
     }
-    const value = packed({ revision, roster: next.roster, pending: announcements })
-    const written = entryRevision === 0 ? await bucket.create(key, value) : await bucket.update(key, value, entryRevision)
+    const value = packed({ groupId, revision, roster: next.roster, pending: announcements })
+    const written = entryRevision === 0 ? await bucket.create(ROSTER_KEY, value) : await bucket.update(ROSTER_KEY, value, entryRevision)
     if (written === null) {
       // Our own write whose answer was lost, or another bot's: either way what is stored is newer than what we hold.
       await load()

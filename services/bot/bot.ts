@@ -1,6 +1,6 @@
 // Puts the parts together. A bot is either standing by or in a term: it holds the lease, has loaded session and roster, and keeps a connection.
 // Whatever belongs to a term or to a connection is made anew with it, so nothing old can leak into the next.
-import { randomUUID } from 'node:crypto'
+import { createHmac, randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { proto, WAVersion } from '@whiskeysockets/baileys'
 import { claimErased } from '../../contracts/events/claims.ts'
@@ -21,7 +21,7 @@ import { createAnnouncer, type Announcer } from './announcer.ts'
 import { isReliable, membershipIn, NOTHING_BELIEVED } from './belief.ts'
 import type { BotConfig } from './config.ts'
 import { keepConnected, type ConnectionHooks } from './connection.ts'
-import { silenceSignal } from './console-silence.ts'
+import { silenceConsole } from './console-silence.ts'
 import { createDelivery } from './delivery.ts'
 import { createErasure } from './erasure.ts'
 import { serveInternal } from './internal-http.ts'
@@ -52,13 +52,14 @@ const LIVE_MS_MAX = 15_000
 /** `terminal` is where the QR code is drawn. */
 export async function startBot (config: BotConfig, { log, metrics, now }: Runtime, terminal = (text: string): void => { process.stderr.write(text) }): Promise<Running> {
   checkAddress(config.WHATSAPP_URL)
-  silenceSignal()
+  silenceConsole(log)
   const cipher = createCipher(config.SESSION_KEY)
   const open = await createOpener(config.LOGIN_PRIVATE_KEYS)
   const messages = loadMessages(config.MESSAGES_DIR)
   const bus = await createBus({ ...natsOf(config), service: 'bot', log, metrics, now })
   const [sessions, leases, rosters, sent] = await Promise.all([sessionBucket, leaseBucket, rosterBucket, sentBucket].map(async (bucket) => await bus.bucket(bucket))) as [Bucket, Bucket, Bucket, Bucket]
   const memberIdOf = (waJid: string): string => pseudonym(config.MEMBER_ID_KEY, waJid)
+  const hashOf = (text: string): string => createHmac('sha256', config.MEMBER_ID_KEY).update(text).digest('base64url')
 
   let state: ConnectionState = 'standby'
   let term: Term | null = null
@@ -91,7 +92,7 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
     bus, sent, link: openLink, sender, numbers, open, log,
     askReachoutLock: async () => { noteLock(await link?.reachoutLock()) },
   })
-  const talk = createTalk({ bus, sent, sender, link: openLink, newLogin, identify, membership: membershipOfPerson, messages, log, metrics: botMetrics })
+  const talk = createTalk({ bus, sent, sender, link: openLink, newLogin, identify, membership: membershipOfPerson, hashOf, messages, log, metrics: botMetrics })
   const check = createMembershipCheck({
     announcer: () => announcer, reader: () => reader, numbers, memberIdOf, ageMsMax: config.ROSTER_MAX_AGE_MS, liveMsMax: LIVE_MS_MAX, log, metrics: botMetrics,
   })

@@ -2,6 +2,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { GroupId } from '../../contracts/ids.ts'
 import { permanent } from '../common/fault.ts'
 import type { Person, Roster } from './roster.ts'
 
@@ -16,7 +17,9 @@ const Announcement = Type.Object({
 export type Announcement = Static<typeof Announcement>
 
 const Stored = Type.Object({
-  v: Type.Literal(1),
+  v: Type.Literal(2),
+  /** Whose roster this is. */
+  group: GroupId,
   revision: Type.Integer({ minimum: 0 }),
   /** `[lid, phone]`, an empty text for what is not known. */
   people: Type.Array(Type.Tuple([Type.String({ pattern: '^[0-9]{0,20}$' }), Type.String({ pattern: '^[0-9]{0,20}$' })]), { maxItems: 20_000 }),
@@ -26,6 +29,7 @@ const Stored = Type.Object({
 })
 
 export interface RosterRecord {
+  readonly groupId: string
   /** Counts the changes of membership; part of each announcement's id. */
   readonly revision: number
   readonly roster: Roster
@@ -34,10 +38,11 @@ export interface RosterRecord {
 
 const unpackedBytesMax = 16 * 1024 * 1024
 
-export function packed ({ revision, roster, pending }: RosterRecord): Uint8Array {
+export function packed ({ groupId, revision, roster, pending }: RosterRecord): Uint8Array {
   const shown = new Set(roster.people.flatMap(({ phone, lid }) => phone !== undefined && lid !== undefined ? [`${phone} ${lid}`] : []))
   const stored: Static<typeof Stored> = {
-    v: 1,
+    v: 2,
+    group: groupId,
     revision,
     people: roster.people.map(({ phone = '', lid = '' }) => [lid, phone]),
     aliases: [...roster.aliases].filter((pair) => !shown.has(pair.join(' '))),
@@ -58,5 +63,5 @@ export function unpacked (value: Uint8Array): RosterRecord {
   const people = stored.people.map(([lid, phone]): Person => ({ ...(lid === '' ? {} : { lid }), ...(phone === '' ? {} : { phone }) }))
   const aliases = new Map<string, string>(stored.aliases)
   for (const { phone, lid } of people) if (phone !== undefined && lid !== undefined) aliases.set(phone, lid)
-  return { revision: stored.revision, roster: { people, aliases }, pending: stored.pending }
+  return { groupId: stored.group, revision: stored.revision, roster: { people, aliases }, pending: stored.pending }
 }

@@ -1,5 +1,4 @@
 // Listens to members: each of their messages is taken once, and answered through the same mouth as everything else.
-import { createHash } from 'node:crypto'
 import { eraseMember, getClaim, type ClaimView } from '../../contracts/requests.ts'
 import type { Bus } from '../common/bus.ts'
 import type { Bucket } from '../common/bucket.ts'
@@ -24,6 +23,8 @@ export interface TalkOptions {
   /** With every number and the LID that belong to whoever this is. */
   readonly identify: (person: Person) => { readonly to: Person, readonly numbers: readonly string[] }
   readonly membership: (person: Person) => Membership
+  /** Keyed: a plain hash of a number can be found by trying all. */
+  readonly hashOf: (text: string) => string
   readonly messages: Messages
   readonly log: Log
   readonly metrics: BotMetrics
@@ -38,14 +39,14 @@ const AGE_MS_MAX = 6 * 60 * 60_000
 
 export interface Listening { hear (message: Incoming): void, settled (): Promise<void> }
 
-export function createTalk ({ bus, sent, sender, link, newLogin, identify, membership, messages, log, metrics }: TalkOptions): Listening {
+export function createTalk ({ bus, sent, sender, link, newLogin, identify, membership, hashOf, messages, log, metrics }: TalkOptions): Listening {
   const talks = new Map<string, Talk>()
   const inHand = new Set<Promise<void>>()
 
   async function answer (message: Incoming): Promise<void> {
     if (message.sentAt > 0 && Date.now() - message.sentAt > AGE_MS_MAX) return
     const person = [message.from.lid, message.from.phone].join()
-    const isFirst = await sent.create(`in.${createHash('sha256').update(`${person} ${message.id}`).digest('base64url')}`, '')
+    const isFirst = await sent.create(`in.${hashOf(`${person} ${message.id}`)}`, '')
     if (isFirst === null) return
     const intent = intentOf(message.text)
     metrics.incoming.inc({ intent })

@@ -114,7 +114,8 @@ export function openSocket (session: Session, listener: Listener, options: Socke
       const node = await answer(verdict)
       if (!node) throw transient('WHATSAPP_NO_ACK', 'WhatsApp did not say what became of a message')
       const error = node.tag === 'ack' ? node.attrs['error'] : undefined
-      return error === undefined ? { kind: 'accepted' } : { kind: 'refused', error }
+      // A number by all that is known; whatever else the server writes there must not get into logs and metrics.
+      return error === undefined ? { kind: 'accepted' } : { kind: 'refused', error: /^\d{1,4}$/.test(error) ? error : 'unknown' }
     },
     reachoutLock: async () => lockOf(await answer(sock.fetchAccountReachoutTimelock())),
     messageId: () => generateMessageIDV2(sock.user?.id),

@@ -8,7 +8,7 @@ export interface Entry { readonly value: Uint8Array, readonly revision: number, 
 
 /**
  * A NATS key-value bucket. Writes are compare-and-set: `create` and `update` answer the new revision, or null where somebody was first.
- * Keys are `[-/_=.a-zA-Z0-9]+`: encode anything else (`keyOf`). Every call throws a transient Fault NATS_UNAVAILABLE where NATS does not answer.
+ * Keys are `[-/_=.a-zA-Z0-9]+`: whatever else must be encoded, and a number hashed with a key, because the name of an entry is no secret. Every call throws a transient Fault NATS_UNAVAILABLE where NATS does not answer.
  * Of a bucket that `overwrites`, an `update` overwrites on the disk what it replaces, as far as NATS can be reached: what it could not overwrite
  * stays in the history until `eraseMessages` looks for it.
  */
@@ -22,9 +22,6 @@ export interface Bucket {
   /** Every key that has a value. For small buckets. */
   keys (filter?: string): Promise<string[]>
 }
-
-/** Any text as a key: JIDs and Signal ids hold dots, colons and at-signs. */
-export const keyOf = (text: string): string => Buffer.from(text).toString('base64url')
 
 const WRONG_LAST_SEQUENCE = 10071
 const NO_SUCH_MESSAGE = 404

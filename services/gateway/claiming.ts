@@ -25,6 +25,13 @@ export interface Attempt {
 /** Answers the id of the claim. Throws a Refusal, or a transient Fault where the claim store is away: then nothing is known, and asking again is safe. */
 export type Claiming = (attempt: Attempt) => Promise<string>
 
+/** Without country code and zero, however it is written: the shortest numbers have eight digits. */
+const NUMBER_DIGITS = 8
+
+/** The panel shows the name to others, and it stands where a number must not. */
+export const isMadeOf = (username: string, waJid: string): boolean =>
+  username.replaceAll(/\D/g, '').includes(waJid.slice(0, waJid.indexOf('@')).slice(-NUMBER_DIGITS))
+
 export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership: Pick<Membership, 'check'>, templates: Templates }): Claiming {
   const { bus, membership, templates } = options
   return async ({ form, language, idempotencyKey, limitNumber }) => {
@@ -32,6 +39,7 @@ export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership
     if (dialled === undefined) throw new Refusal('INVALID_PHONE', { field: 'wa_number_e164' })
     const template = templates.get(form.template)
     if (!template) throw new Refusal('INVALID_TEMPLATE', { field: 'template' })
+    if (isMadeOf(form.username, dialled)) throw new Refusal('INVALID_USERNAME', { field: 'username' })
     await limitNumber(dialled)
     const answer = await bus.request(createClaim, {
       claim_id: randomUUID(),

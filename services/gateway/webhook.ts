@@ -36,6 +36,7 @@ export function webhookSettings (config: Pick<Config, 'WEBHOOK_SECRETS' | 'GROUP
 
 export async function createWebhook (options: { settings: WebhookSettings, bus: Pick<Bus, 'bucket' | 'publish' | 'isConnected'>, log: Log, now: () => Date }): Promise<Webhook> {
   const { settings: { secrets, groupId, memberIdKey }, bus, log, now } = options
+  const hashOf = (text: string | Uint8Array): string => createHmac('sha256', memberIdKey).update(text).digest('hex')
   const nonces = createNonceStore(await bus.bucket(noncesBucket))
   return {
     take: async (headers, body) => {
@@ -49,8 +50,8 @@ export async function createWebhook (options: { settings: WebhookSettings, bus: 
       // Not held back until NATS returns: the caller keeps the notice and sends it again.
       if (!bus.isConnected()) throw transient('NATS_UNAVAILABLE', 'the webhook cannot store anything now')
 
-      // Keyed, because the body holds a phone number and a plain hash of one can be reversed by trying all.
-      const inUse = await nonces.begin(nonce, createHmac('sha256', memberIdKey).update(body).digest('hex'))
+      // Keyed, because the body holds a phone number, and whoever makes nonces may have put one in there, and a plain hash of one can be reversed by trying all.
+      const inUse = await nonces.begin(hashOf(nonce), hashOf(body))
       if (!inUse) throw new Refusal('NONCE_USED', { field: 'nonce' })
       const memberId = memberIdOf(memberIdKey, wa_jid)
       const at = occurredAt.toISOString()

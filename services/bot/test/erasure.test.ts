@@ -5,8 +5,8 @@ import { memberJoined, memberLeft } from '../../../contracts/events/members.ts'
 import { messageDelivered, messageOutbound } from '../../../contracts/events/messages.ts'
 import { rosterBucket, sentBucket } from '../../../contracts/streams.ts'
 import { filesHolding } from '../../../deploy/staging/nats/files.ts'
-import { keyOf } from '../../common/bucket.ts'
 import { sayCaused } from '../../common/test/because.ts'
+import { ROSTER_KEY } from '../announcer.ts'
 import { unpacked } from '../roster-record.ts'
 import { jidOf, member, memberOf, world } from './harness.ts'
 import { claimId, claimOf, parties } from './parties.ts'
@@ -23,8 +23,8 @@ t.test('somebody who left', async (t) => {
   const running = await bot({ STRANGERS_EVERY_MS: '100' })
   await logged('connected to WhatsApp')
   const bucket = await (await bus('operator')).bucket(rosterBucket)
-  const known = async () => unpacked((await bucket.get(keyOf(whatsapp.group)))?.value ?? new Uint8Array()).roster.aliases
-  await until('the group is read', async () => await bucket.get(keyOf(whatsapp.group)) ?? undefined)
+  const known = async () => unpacked((await bucket.get(ROSTER_KEY))?.value ?? new Uint8Array()).roster.aliases
+  await until('the group is read', async () => await bucket.get(ROSTER_KEY) ?? undefined)
   whatsapp.leave(member(1))
   whatsapp.leave(member(2))
   await told(memberLeft, 2)
@@ -42,7 +42,7 @@ t.test('a former member who is erased', async (t) => {
   const running = await bot()
   await logged('connected to WhatsApp')
   const [claimStore, notifier] = [await bus('claim-store'), await bus('notifier')]
-  const roster = async () => unpacked((await (await bus('operator')).bucket(rosterBucket).then(async (bucket) => await bucket.get(keyOf(whatsapp.group))))?.value ?? new Uint8Array()).roster
+  const roster = async () => unpacked((await (await bus('operator')).bucket(rosterBucket).then(async (bucket) => await bucket.get(ROSTER_KEY)))?.value ?? new Uint8Array()).roster
   const inStore = (stream: string, text: string) => filesHolding(join(nats.storeDir, 'jetstream', 'KLAIM', 'streams', stream), text)
   const say = async (n: number, claim_id: string) => await sayCaused(notifier, messageOutbound, {
     key: `deleted-${claim_id}-d1`, data: { message_id: `deleted-${claim_id}-d1`, claim_id, member_id: memberOf(member(n)), wa_jid: jidOf(member(n)), language: 'id', kind: 'deleted', parts: ['gone'] },

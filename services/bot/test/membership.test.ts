@@ -144,4 +144,11 @@ t.test('announcements of a bot that dies', async (t) => {
   await t.rejects(other.take(reading(1, 2, 4, 5)), { code: 'ROSTER_CONFLICT' }, 'two bots cannot both write')
   await other.take(reading(1, 2, 4, 5))
   t.same((await said()).length, 5)
+
+  const before = new Set(await said())
+  const elsewhere = { groupId: '6281200000009-1500000000@g.us' }
+  await (await announcer(elsewhere)).take(reading(7, 8))
+  await (await announcer(elsewhere)).take(reading(7, 9))
+  t.same((await said()).filter((each) => !before.has(each)), [`+${jidOf(member(9))}`, `-${jidOf(member(8))}`], "one group's people are no news of another's")
+  t.same(await bucket.keys(), ['group'], 'and the name of the entry is not the id of the group, in which a number may stand')
 })

@@ -129,16 +129,16 @@ t.test('a stored roster', async (t) => {
   // Digits as random as real ones, or they would be packed too well.
   const digits = (seed: string, length: number): string => BigInt(`0x${createHash('sha256').update(seed).digest('hex')}`).toString().slice(0, length)
   const many = Array.from({ length: 5_000 }, (_, n) => ({ phone: `62${digits(`phone ${n}`, 11)}`, lid: digits(`lid ${n}`, 15) }))
-  const record = { revision: 7, roster: { people: [...many, { lid: lid(6_001) }], aliases: learned(learned(new Map(), many), [{ phone: phone(7_000), lid: many[0]?.lid ?? '' }]) }, pending: [{ kind: 'left' as const, phone: phone(9), revision: 7, at: '2026-01-01T00:00:00.000Z' }] }
+  const record = { groupId: '120363000000000001@g.us', revision: 7, roster: { people: [...many, { lid: lid(6_001) }], aliases: learned(learned(new Map(), many), [{ phone: phone(7_000), lid: many[0]?.lid ?? '' }]) }, pending: [{ kind: 'left' as const, phone: phone(9), revision: 7, at: '2026-01-01T00:00:00.000Z' }] }
   const bytes = packed(record)
   t.ok(bytes.length < 150 * 1024, `of 5,000 members takes ${bytes.length} bytes`)
-  const worst = packed({ revision: 8, roster: { people: [], aliases: new Map(Array.from({ length: 20_000 }, (_, n) => [`62${digits(`p ${n}`, 11)}`, digits(`l ${n}`, 15)])) }, pending: many.map(({ phone }) => ({ kind: 'left' as const, phone, revision: 8, at: '2026-01-01T00:00:00.000Z' })) })
+  const worst = packed({ groupId: '120363000000000001@g.us', revision: 8, roster: { people: [], aliases: new Map(Array.from({ length: 20_000 }, (_, n) => [`62${digits(`p ${n}`, 11)}`, digits(`l ${n}`, 15)])) }, pending: many.map(({ phone }) => ({ kind: 'left' as const, phone, revision: 8, at: '2026-01-01T00:00:00.000Z' })) })
   t.ok(worst.length < 900 * 1024, `with everybody gone at once and every alias kept, ${worst.length} bytes`)
   const again = unpacked(bytes)
   t.same(again.roster.people, record.roster.people)
   t.ok([...record.roster.aliases].every(([phone, lid]) => again.roster.aliases.get(phone) === lid))
   t.equal(again.roster.aliases.size, record.roster.aliases.size)
-  t.same([again.revision, again.pending], [7, record.pending])
+  t.same([again.groupId, again.revision, again.pending], [record.groupId, 7, record.pending])
   t.throws(() => unpacked(Buffer.from('nonsense')), { code: 'ROSTER_CORRUPT' })
   const hidden = withAlias(believing([{ lid: lid(3) }]), { phone: phone(3), lid: lid(3) })
   t.equal(membershipIn(hidden, { phone: phone(3) }, 0, 10), 'present', 'a pair learnt from a message names a hidden member')

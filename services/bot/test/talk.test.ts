@@ -1,4 +1,6 @@
 import t from 'tap'
+import { createHash } from 'node:crypto'
+import { sentBucket } from '../../../contracts/streams.ts'
 import { sendLogin } from '../../../contracts/requests.ts'
 import { jidOf, member, outsider, world } from './harness.ts'
 import { claimId, claimOf, parties } from './parties.ts'
@@ -40,6 +42,11 @@ t.test('a member who writes', async (t) => {
   await whatsapp.say(member(3), 'SANDI')
   t.match((await answers(member(3), 1))[0], 'belum punya server')
   t.equal(heard(outsider(1)).length, 1, 'and then nothing for a while')
+
+  const names = await (await (await bus('operator')).bucket(sentBucket)).keys('in.>')
+  const heardOf = whatsapp.people().flatMap((person) => whatsapp.chat(person).filter(({ from }) => from === 'member').map(({ id }) => `${person.lid},${person.number} ${id}`))
+  t.equal(names.length, heardOf.length, 'each of their messages is remembered')
+  t.notOk(heardOf.some((text) => names.includes(`in.${createHash('sha256').update(text).digest('base64url')}`)), 'by no hash that could be tried against numbers')
 
   const operator = await bus('operator')
   others.refuse = null

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { permanent, transient } from '../fault.ts'
 import { createLog } from '../log.ts'
+import { maskedLine } from '../mask.ts'
 
 const NUMBER = '6281200000001'
 const PASSWORD = 'Correct-Horse-Battery-Staple-123'
@@ -23,14 +24,27 @@ t.test('no way of logging lets a secret out', async (t) => {
     'a LID': (log) => log.info({ who: '900000000000003@lid' }, 'x'),
     'the message of a foreign error': (log) => log.error({ err: new Error(`refused ${PASSWORD} for ${NUMBER}`) }, 'x'),
     'the cause of a fault': (log) => log.error({ err: transient('X', 'fine', { cause: new Error(`refused ${PASSWORD} for ${NUMBER}`) }) }, 'x'),
+    'ten levels down': (log) => log.info({ a: { b: { c: { d: { e: { f: [{ g: { password: PASSWORD, wa_jid: NUMBER } }] } } } } } }, 'x'),
+    'digits alone': (log) => log.info({ subject: `members.${NUMBER}.left`, id: NUMBER }, 'x'),
+    'a number that is one': (log) => log.info({ who: Number(NUMBER) }, 'x'),
+    'the name of a field': (log) => log.info({ seen: { [NUMBER]: true } }, 'x'),
+    'without its country code': (log) => log.info({ note: '081200000001' }, 'x'),
+    'as people write it': (log) => log.info({ note: 'from 0812 0000 0001, 0812-0000-0001 or +62 812 0000 0001' }, 'x'),
+    'a key of NATS': (log) => log.info({ note: `SU${'A'.repeat(56)}` }, 'x'),
     'a key of the panel': (log) => log.error({ note: 'ptla_abcdefghijklmnop0123456789' }, 'x'),
     'a sealed text': (log) => log.error({ note: SEALED }, 'x'),
   }
-  for (const [way, say] of Object.entries(ways)) t.notMatch(written(say), new RegExp(`${NUMBER}|${PASSWORD}|900000000000003|ptla_abc|eyJhbG`), way)
+  for (const [way, say] of Object.entries(ways)) t.notMatch(written(say), new RegExp(`${NUMBER}|${PASSWORD}|81200000001|0000 0001|0000-0001|900000000000003|ptla_abc|SUAAA|eyJhbG`), way)
+  t.notMatch(maskedLine(`no JSON: +${NUMBER}`), NUMBER, 'a line that is no JSON')
 })
 
 t.test('a line says what was chosen', async (t) => {
   const line = JSON.parse(written((log) => log.warn({ claimId: 'c1', err: permanent('STORE_CORRUPT', 'the file is damaged') }, 'command rejected'))) as Record<string, unknown>
   t.match(line, { level: 'warn', service: 'test', claimId: 'c1', msg: 'command rejected', err: { type: 'Fault', code: 'STORE_CORRUPT', message: 'the file is damaged' } })
   t.match(line['time'], /^\d{4}-.*Z$/)
+  const ids = {
+    claimId: '702855d9-0aeb-4a24-9bc4-992312345678', messageId: 'leave-702855d9-0aeb-4a24-9bc4-992c3b89173c-d1-1795523651', memberId: 'ok6kcrt4dfl57rz2f45z', job: '702855d9-0aeb-4a24-9bc4-123456789012-d12',
+    cause: 'claim.deletion_scheduled.v1:702855d9-0aeb-4a24-9bc4-992c3b89173c-d1:1795523651000', until: '2026-11-24T12:34:02.184Z', durationMs: 86_400_000, version: '7.0.0-rc14', address: '127.65.100.200:20100',
+  }
+  t.match(JSON.parse(written((log) => log.info(ids, 'x'))), ids, 'ids, times and addresses stay')
 })

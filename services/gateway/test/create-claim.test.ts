@@ -61,6 +61,7 @@ t.test('a form that is wrong', async (t) => {
     ['INVALID_USERNAME', 'username', { ...FORM, username: 'no' }],
     ['INVALID_USERNAME', 'username', { ...FORM, username: '-begins-badly' }],
     ['INVALID_USERNAME', 'username', { ...FORM, username: '<script>' }],
+    ['INVALID_USERNAME', 'username', { ...FORM, username: `wa.${FORM.wa_number_e164.replaceAll(/\D/g, '').slice(-10)}` }],
     ['INVALID_PASSWORD', 'password', { ...FORM, password: 'short' }],
     ['INVALID_TEMPLATE', 'template', { ...FORM, template: 'Not A Name' }],
     ['INVALID_TEMPLATE', 'template', { ...FORM, template: 'unheard-of' }],

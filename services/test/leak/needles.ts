@@ -1,4 +1,5 @@
 // What must not be found, in every form in which a careless line could have written it down.
+import { createHash } from 'node:crypto'
 
 export type Kind = 'number' | 'lid' | 'password' | 'key'
 
@@ -13,6 +14,8 @@ export interface Needle {
 type Form = readonly [form: string, bytes: Buffer | string]
 /** Shorter ones are found by chance. */
 const BYTES_MIN = 7
+/** A multiple of three, so that base64 has no remainder. */
+const HASH_BYTES = 9
 
 const named = (kind: Kind, what: string, forms: readonly Form[]): Needle[] =>
   forms.map(([form, bytes]) => ({ kind, what, form, bytes: Buffer.from(bytes) })).filter(({ bytes }) => bytes.length >= BYTES_MIN)
@@ -30,10 +33,10 @@ export function needlesOfNumber (what: string, digits: string): Needle[] {
   const national = digits.slice('62'.length)
   const [, first = '', second = '', third = ''] = /^(\d{3})(\d{4})(\d+)$/.exec(national) ?? []
   const grouped: Form[] = [' ', '-', '.', '%20', '+'].map((separator) => [`grouped by "${separator}"`, [first, second, third].join(separator)])
-  return named('number', what, [...formsOf(Buffer.from(national)), ...grouped, ...packed(digits)])
+  return named('number', what, [...formsOf(Buffer.from(national)), ...grouped, ...packed(digits), ...hashed(digits, `+${digits}`, `0${national}`, `${digits}@s.whatsapp.net`)])
 }
 
-export const needlesOfLid = (what: string, lid: string): Needle[] => named('lid', what, [...formsOf(Buffer.from(lid)), ...packed(lid)])
+export const needlesOfLid = (what: string, lid: string): Needle[] => named('lid', what, [...formsOf(Buffer.from(lid)), ...packed(lid), ...hashed(lid, `${lid}@lid`)])
 
 function formsOf (bytes: Buffer): Form[] {
   const hex = bytes.toString('hex')
@@ -57,3 +60,11 @@ function base64At (bytes: Buffer, shift: number): string {
 
 /** WhatsApp's binary stanzas hold digits two in a byte. */
 const packed = (digits: string): Form[] => formsOf(Buffer.from(digits.length % 2 === 0 ? digits : `${digits}f`, 'hex')).map(([form, bytes]) => [`two digits in a byte, ${form}`, bytes])
+
+/** A hash without a key is as good as the number: all of them are tried within minutes. Of one that was shortened the beginning is there. */
+function hashed (...texts: readonly string[]): Form[] {
+  return texts.flatMap((text) => ['sha256', 'sha1', 'md5'].flatMap((algorithm): Form[] => {
+    const digest = createHash(algorithm).update(text).digest().subarray(0, HASH_BYTES)
+    return [[`as ${algorithm} in hex`, digest.toString('hex')], [`as ${algorithm} in base64`, digest.toString('base64')], [`as ${algorithm} in base64url`, digest.toString('base64url')]]
+  }))
+}

@@ -57,6 +57,7 @@ export function createStory ({ system, visitor, panel, secret }: Stage) {
       await claimBy(outsider(1)),
       await claimBy(digits, { password: 'short' }),
       await claimBy(digits, { username: `${local(digits)}!` }),
+      await claimBy(digits, { username: `saya-0${digits.slice(2)}` }),
       await claimBy(digits, { note: `+${digits}` }),
       await claimBy(digits, { template: CHOSEN_PASSWORD }),
       await visitor.ask('API', `${gateway}/api/claim`, post(`{"wa_number_e164":"+${digits}","password":${JSON.stringify(CHOSEN_PASSWORD)},`)),
@@ -84,7 +85,7 @@ export function createStory ({ system, visitor, panel, secret }: Stage) {
 
   async function noticesOfAnOutsideBot (): Promise<Array<string | number>> {
     const digits = outsider(1)
-    const notice = { event: 'join', wa_jid: `${digits}@s.whatsapp.net`, group_id: system.group, occurred_at: new Date().toISOString(), nonce: randomUUID() }
+    const notice = { event: 'join', wa_jid: `${digits}@s.whatsapp.net`, group_id: system.group, occurred_at: new Date().toISOString(), nonce: `${digits}-${randomUUID()}` }
     const tell = async (body: string, { key = secret('WEBHOOK_SECRETS').split(',')[0] ?? '', at = Date.now() } = {}): Promise<string | number> => {
       const timestamp = String(Math.floor(at / 1_000))
       const headers = { 'x-timestamp': timestamp, 'x-signature': createHmac('sha256', key).update(`${timestamp}.${body}`).digest('hex') }
