@@ -25,6 +25,9 @@ export interface Made { readonly name: string, readonly bytes: number, readonly 
 const WORK = '.work'
 const LOCK_STALE_MS = 60_000
 const TRIES_MAX = 10
+/** What a restore that was killed has left beside the backup, in clear. */
+const UNPACKED = '.restore-'
+const UNPACKED_MS_MAX = 24 * 3_600_000
 
 /** Rejects with what is wrong; then the file, as far as it came, is there with `.failed` at its end. */
 export async function backUp (options: BackupOptions): Promise<Made> {
@@ -133,6 +136,9 @@ async function removeOutdated (directory: string, now: Date): Promise<string[]> 
   for (const name of names) {
     await rm(join(directory, name))
     await rm(join(directory, `${name}.sha256`), { force: true })
+  }
+  for (const name of (await readdir(directory)).filter((each) => each.startsWith(UNPACKED))) {
+    if (now.getTime() - (await stat(join(directory, name))).mtimeMs > UNPACKED_MS_MAX) await rm(join(directory, name), { recursive: true, force: true })
   }
   return names
 }

@@ -1,12 +1,15 @@
 import t, { type Test } from 'tap'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { appendFileSync, chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { appendFileSync, chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { claimRequested } from '../../../contracts/events/claims.ts'
 import { provisioningBucket, rosterBucket } from '../../../contracts/streams.ts'
 import { startKlaimNats, type KlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { freePort } from '../../../deploy/staging/nats/nats-server.ts'
 import { openBook } from '../../../services/claim-store/book.ts'
 import { openLedger } from '../../../services/claim-store/ledger.ts'
 import { createMac } from '../../../services/claim-store/mac.ts'
@@ -171,4 +174,51 @@ t.test('a damaged backup is not restored', async (t) => {
   t.equal(await codeThrown(survey(restoring(changed))), 'BACKUP_DAMAGED', 'a file is not what the manifest says')
   appendFileSync(path, 'x')
   t.equal(await codeThrown(survey(restoring(path))), 'BACKUP_DAMAGED', 'its sum is wrong')
+})
+
+t.test('it is made while everything runs, and once at a time', async (t) => {
+  const { options, claim, bus } = await world(t)
+  const provisioning = await bus.bucket(provisioningBucket)
+  const running = new AbortController()
+  const traffic = (async () => {
+    for (let n = 100; !running.signal.aborted; n++) {
+      await Promise.all([claim(n), provisioning.put('two', String(n))])
+      await delay(5)
+    }
+  })()
+  const results = await Promise.allSettled([backUp(options), backUp(options)])
+  running.abort()
+  await traffic
+  t.same(results.map((result) => result.status === 'rejected' ? codeOf(result.reason) : 'made').toSorted(), ['BACKUP_RUNNING', 'made'])
+})
+
+t.test('a restore that dies on its way may be begun again, and what it has left does not stay', async (t) => {
+  const { options, restoring, bus } = await world(t)
+  const path = join(options.directory, (await backUp(options)).name)
+  const seen = await survey(restoring(path))
+  t.equal(await codeThrown(restore({ ...restoring(path), replicas: 3 }, seen.overwriting)), 'SNAPSHOT_BROKEN', 'a single server has no replicas')
+  t.equal(await bus.raw.jsm.streams.info('KV_topology').then(() => 'there', () => 'gone'), 'gone', 'no service starts on half of it')
+  await restore(restoring(path), (await survey(restoring(path))).overwriting)
+  t.equal((await bus.raw.jsm.streams.info('CLAIMS')).state.messages, 7)
+  t.equal((await bus.raw.jsm.streams.info('KV_topology')).state.messages, 1)
+  const left = join(options.directory, '.restore-killed')
+  mkdirSync(left)
+  utimesSync(left, 0, 0)
+  await backUp({ ...options, bookFile: `${options.bookFile}.none` }).catch(() => {})
+  t.notOk(readdirSync(options.directory).includes('.restore-killed'))
+})
+
+t.test('in a loop it serves its metrics, and ends when it is told to', async (t) => {
+  const { nats, options } = await world(t)
+  const port = await freePort()
+  const child = spawn(resolve(import.meta.dirname, '../../backup'), ['--every', '6h'], {
+    env: { ...process.env, ...nats.env('operator'), LEDGER_KEYS: 'l'.repeat(32), BOOK_FILE: options.bookFile, BACKUP_DIRECTORY: options.directory, HEALTH_PORT: String(port) }, stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  const [line] = await once(child.stdout.setEncoding('utf8'), 'data') as [string]
+  t.match(line, /^✓ .* 7 claims, \d+ bytes; restored and compared/)
+  t.match(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text(), /klaim_backups\{verified="true"\} 1/)
+  const ended = once(child, 'exit')
+  child.kill('SIGTERM')
+  t.same(await ended, [0, null])
 })
