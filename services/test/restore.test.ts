@@ -2,7 +2,9 @@ import t from 'tap'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { jetstreamManager } from '@nats-io/jetstream'
 import { startSystem, SERVICES } from '../../deploy/staging/system.ts'
+import { connectNats } from '../common/connect.ts'
 import { loginsIn, numberOf, settled, stored } from './crowd.ts'
 import { actor, panelState, until } from './journey.ts'
 import { carryOut, procedure } from './procedures.ts'
@@ -31,6 +33,21 @@ const hears = async (number: number, words: RegExp): Promise<void> => {
 const serversOf = async (claimId: string): Promise<number[]> => (await panelState(system)).servers.filter(({ externalId }) => externalId === claimId).map(({ id }) => id)
 const secret = (file: string): string => join(system.secretsDirectory, file)
 
+const state = (...path: string[]): string => join(dirname(system.logDirectory), ...path)
+const backups = state('backups')
+const env = {
+  NATS_URL: system.nats.url, NATS_NKEY_SEED_FILE: secret('nats_operator.nk'), LEDGER_KEYS_FILE: secret('ledger_keys'), NATS_SERVER: process.env['NATS_SERVER'] ?? '',
+  BOOK_FILE: state('book', 'claims.json'), BACKUP_DIRECTORY: backups, BACKUP_METRICS_FILE: state('klaim_backup.prom'),
+}
+const backUp = async (): Promise<string> => await carryOut('scripts/backup', system.secretsDirectory, { env })
+/** The runbook's command of a step, with the newest backup; what it prints of codes is filled in by the caller. */
+async function command (step: number, more = ''): Promise<string> {
+  const newest = readdirSync(backups).filter((name) => name.endsWith('.tar.gz')).toSorted().at(-1) ?? ''
+  const text = procedure('NATS\' store is lost.')[step - 1]?.command ?? ''
+  return await carryOut(text.replace('BACKUP', join(backups, newest)) + more, system.secretsDirectory, { env })
+}
+const stop = async (): Promise<void> => { await Promise.all(SERVICES.map(async (service) => { await system.kill(service, 'SIGTERM') })) }
+
 /** What a person does with the bot's phone, as the runbook asks for after a restore. */
 async function linkAnew (): Promise<void> {
   const headers = { 'x-internal-secret': readFileSync(secret('internal_secret'), 'utf8').trim() }
@@ -56,12 +73,7 @@ t.test('after the store is lost services go on where the backup was', async (t) 
   const creating = await claimed(CREATING)
   await until('its server is being installed', async () => (await serversOf(creating)).length === 1 || undefined)
 
-  const backups = join(dirname(system.logDirectory), 'backups')
-  const env = {
-    NATS_URL: system.nats.url, NATS_NKEY_SEED_FILE: secret('nats_operator.nk'), LEDGER_KEYS_FILE: secret('ledger_keys'), NATS_SERVER: process.env['NATS_SERVER'] ?? '',
-    BOOK_FILE: join(dirname(system.logDirectory), 'book', 'claims.json'), BACKUP_DIRECTORY: backups, BACKUP_METRICS_FILE: join(dirname(system.logDirectory), 'klaim_backup.prom'),
-  }
-  t.match(await carryOut('scripts/backup', system.secretsDirectory, { env }), /✓ .* restored and compared/)
+  t.match(await backUp(), /✓ .* restored and compared/)
   t.match(readFileSync(env.BACKUP_METRICS_FILE, 'utf8'), /klaim_backups\{verified="true"\} 1/)
   const made = await member(ACTIVE).progress(creating)
   t.equal(made.status, 'creating', 'the backup was made while a server was')
@@ -72,11 +84,8 @@ t.test('after the store is lost services go on where the backup was', async (t) 
   await becomes(later, 'active')
   await settled(system)
 
-  const steps = procedure('NATS\' store is lost.')
-  const file = join(backups, readdirSync(backups).find((name) => name.endsWith('.tar.gz')) ?? '')
-  const command = async (step: number): Promise<string> => await carryOut((steps[step - 1]?.command ?? '').replace('BACKUP', file), system.secretsDirectory, { env })
   await t.rejects(command(2), /still running/, 'not while services run')
-  await Promise.all(SERVICES.map(async (service) => { await system.kill(service, 'SIGTERM') }))
+  await stop()
   await system.nats.kill()
   rmSync(system.nats.storeDir, { recursive: true })
   await system.nats.restart()
@@ -104,5 +113,29 @@ t.test('after the store is lost services go on where the backup was', async (t) 
   t.ok(logins.length <= 2, 'who was in hand is told once more at most')
   t.ok(newest && await member(CREATING).logsIn(newest.username, newest.password), 'the newest login of who was in hand opens the account')
   t.equal((await member(LEAVING).chat()).filter(({ text }) => /akan dihapus/.test(text)).length, 1, 'nobody is warned again')
+  t.equal(await stored(system, 'DEAD_LETTERS'), 0)
+})
+
+t.test('after one stream is lost all go back to the same moment', async (t) => {
+  const { body: { error } } = await member(ACTIVE).claim()
+  const active = error?.claim_id ?? ''
+  await backUp()
+  const later = await claimed(LATER)
+  await becomes(later, 'active')
+  await stop()
+  const connection = await connectNats(system.nats.access('operator'), 'operator')
+  await (await jetstreamManager(connection)).streams.delete('CLAIMS')
+  await connection.close()
+  await t.rejects(command(3), /is not what --overwriting names/, 'the streams that are left are not overwritten unseen')
+  const dry = await command(2)
+  t.notMatch(dry, /link it anew/, 'the session is still there')
+  t.match(dry, new RegExp(`${later} active`))
+  t.match(await command(3, / --overwriting [0-9a-f]{8}/.exec(dry)?.[0]), /✓ restored and compared/)
+  await Promise.all(SERVICES.map(async (service) => { await system.start(service) }))
+  t.equal((await member(ACTIVE).claim()).body.error?.claim_id, active)
+  t.equal(await member(LATER).progress(later).then(() => 'known', () => 'unknown'), 'unknown')
+  await settled(system)
+  t.equal(loginsIn(await member(ACTIVE).chat()).length, 1, 'nothing is told again')
+  t.equal((await serversOf(active)).length, 1)
   t.equal(await stored(system, 'DEAD_LETTERS'), 0)
 })

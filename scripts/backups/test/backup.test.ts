@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { claimRequested } from '../../../contracts/events/claims.ts'
 import { provisioningBucket, rosterBucket } from '../../../contracts/streams.ts'
 import { startKlaimNats, type KlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { filesHolding } from '../../../deploy/staging/nats/files.ts'
 import { freePort } from '../../../deploy/staging/nats/nats-server.ts'
 import { openBook } from '../../../services/claim-store/book.ts'
 import { openLedger } from '../../../services/claim-store/ledger.ts'
@@ -120,6 +121,8 @@ t.test('a lost store is restored as it was: sequences, gaps, headers, times, and
   t.equal((await bus.raw.js.publish('members.abc.joined', 'next')).seq, 4, 'what comes next is later than what was')
   t.equal(await floorOf(bus), floor, 'nothing is delivered that was handled')
   t.match(await bus.raw.jsm.consumers.info('SERVERS', 'claim-store-servers'), { config: { deliver_policy: 'all' }, delivered: { stream_seq: 0 } })
+  t.ok(filesHolding(nats.storeDir, jidOf(4)).length > 0)
+  t.same(filesHolding(nats.storeDir, jidOf(3)), [], 'who was erased before the backup is in no file of what is restored')
   const projection = new Projection()
   const ledger = await openLedger({ bus, log, projection, mac, from: 0, reflected: 0, now })
   t.equal([...projection.views()].length, 7, 'claim-store reads it, signatures and all')
