@@ -27,7 +27,7 @@ export interface Ledger {
   readonly members: ReadonlyMap<string, Member>
 }
 
-export async function* messagesOf ({ jsm }: Raw, stream: string, from = 1): AsyncGenerator<StoredMsg> {
+export async function* messagesOf ({ jsm }: Pick<Raw, 'jsm'>, stream: string, from = 1): AsyncGenerator<StoredMsg> {
   for (let next = from; ;) {
     let found = 0
     try {

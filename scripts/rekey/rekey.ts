@@ -18,7 +18,7 @@ const MAY_WAIT = ['reaper-due']
 /** Reads and checks, and changes nothing. */
 export async function survey ({ bus, keys }: Pick<RekeyOptions, 'bus' | 'keys'>): Promise<Ledger> {
   if (keys.old === keys.next) throw new RekeyRefused('the new key is the old one')
-  const running = await runningServices(bus)
+  const running = await runningServices(bus.raw.connection)
   if (running.length > 0) throw new RekeyRefused(`still running: ${running.join(', ')}; stop every service`)
   const ledger = await lookAt(bus.raw, keys)
   for (const { name, stream } of CONSUMERS) {
@@ -58,7 +58,7 @@ export async function confirm ({ bus, keys: { next, mac } }: Pick<RekeyOptions, 
 }
 
 /** Every service answers on the services API of NATS. */
-async function runningServices ({ raw: { connection } }: Bus): Promise<string[]> {
+export async function runningServices (connection: Bus['raw']['connection']): Promise<string[]> {
   const names = new Set<string>()
   const subscription = connection.subscribe(`${inboxPrefixOf('operator')}.rekey.${process.pid}`)
   connection.publish('$SRV.PING', '', { reply: subscription.getSubject() })

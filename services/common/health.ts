@@ -6,7 +6,7 @@ import type { Metrics } from './metrics.ts'
 /** Each check says in one word why it is not ready, or `ok`. Must not hang: it is given a second. */
 export type Checks = Record<string, () => string | Promise<string>>
 
-export async function serveHealth (options: { host: string, port: number, metrics: Metrics, checks: Checks }): Promise<{ port: number, close: () => Promise<void> }> {
+export async function serveHealth (options: { host: string, port: number, metrics: Pick<Metrics, 'registry'>, checks: Checks }): Promise<{ port: number, close: () => Promise<void> }> {
   const { metrics, checks } = options
   const server = createServer({ requestTimeout: 5_000, headersTimeout: 5_000, maxHeaderSize: 8_192 }, (request, response) => {
     answer(request.url ?? '/').then(({ status, type, body }) => response.writeHead(status, { 'content-type': type }).end(body), () => response.writeHead(500).end())
