@@ -5,6 +5,7 @@ import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, del
 import { memberJoined, memberLeft } from './events/members.ts'
 import { messageDelivered, messageOutbound, messageUndeliverable } from './events/messages.ts'
 import { serverDeleted, serverFailed, serverProgressed, serverReady } from './events/servers.ts'
+import { discardDeadLetter, REPLAYS } from './replay.ts'
 import { createClaim, eraseMember, getBrake, getClaim, listClaims, resetPassword, rosterSummary, sendLogin, setBrake } from './requests.ts'
 
 export const EVENTS: readonly EventDefinition[] = [
@@ -17,4 +18,5 @@ export const EVENTS: readonly EventDefinition[] = [
 
 export const REQUESTS: readonly RequestDefinition[] = [
   createClaim, getClaim, listClaims, eraseMember, resetPassword, sendLogin, rosterSummary, getBrake, setBrake,
+  discardDeadLetter, ...REPLAYS.values(),
 ]

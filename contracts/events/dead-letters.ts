@@ -13,3 +13,6 @@ export const DEAD_LETTER_HEADERS = {
 } as const
 
 export const deadSubject = (subject: string): string => `dead.${subject}`
+
+/** Where RUNBOOK.md explains a reason. */
+export const runbookAnchor = (reason: string): string => `RUNBOOK.md#code-${reason.toLowerCase().replaceAll('_', '-')}`

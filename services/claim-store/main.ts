@@ -9,6 +9,7 @@ import { run, type Start } from '../common/run.ts'
 import { openBook } from './book.ts'
 import { Config } from './config.ts'
 import { checkKey } from './key-check.ts'
+import { createDiscard } from './dead-letters.ts'
 import { openLedger, type Ledger } from './ledger.ts'
 import { createErasure } from './ledger-erasure.ts'
 import { createMac } from './mac.ts'
@@ -55,7 +56,7 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   log.info({ sequence: ledger.sequence(), fromBook: book.loaded?.claims.length ?? 0 }, 'ledger is read')
 
   const { responders, serverHandlers, memberHandlers, deletionHandlers } = createClaimService({ ledger, bus, log, memberIdKey: config.MEMBER_ID_KEY, graceMs: config.GRACE_MS, now })
-  await bus.respond(responders)
+  await bus.respond([...responders, createDiscard(bus, log)])
   bus.consume(claimStoreServers, serverHandlers)
   bus.consume(claimStoreMembers, memberHandlers)
   bus.consume(claimStoreDeletions, deletionHandlers)

@@ -14,6 +14,7 @@ import { decodeEvent, encodeEvent, MAC_HEADER, problemsOf, validatorOf, type Eve
 import { codeOf, Fault, permanent, transient } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
+import { createReplays } from './replay.ts'
 import { topologyReady } from './topology.ts'
 
 export interface Said<Schema extends TObject> {
@@ -83,7 +84,9 @@ export async function createBus (options: BusOptions): Promise<Bus> {
   const js = jetstream(connection, { timeout: PUBLISH_TIMEOUT_MS })
   const jsm = await jetstreamManager(connection, { checkAPI: false })
   const subscriptions = new Set<Subscription>()
-  let svc: Service | undefined
+  const replays = createReplays(service, log)
+  let responding: Promise<Service> | undefined
+  let isReplaying = false
 
   /** A client gives up only where the server refuses it. Without NATS a service is none, so the process ends, and whoever starts it again sees why. */
   async function ended (): Promise<void> {
@@ -149,13 +152,25 @@ export async function createBus (options: BusOptions): Promise<Bus> {
     lastSequence: async (stream, subject) => (await newest(stream, subject))?.seq ?? 0,
     consume: (definition, handlers) => {
       const subscription = consume({ js, definition, handlers, checkCause, log, metrics })
-      const tracked: Subscription = { stop: async () => { subscriptions.delete(tracked); await subscription.stop() } }
+      const tracked: Subscription = {
+        ...subscription,
+        stop: async () => {
+          subscriptions.delete(tracked)
+          replays.remove(definition.name, tracked)
+          await subscription.stop()
+        },
+      }
       subscriptions.add(tracked)
+      replays.add(definition.name, tracked)
+      if (replays.responder && !isReplaying) {
+        isReplaying = true
+        bus.respond([replays.responder]).catch((error: unknown) => { log.warn({ code: codeOf(error) }, 'dead letters cannot be replayed here') })
+      }
       return tracked
     },
     request: async (definition, question) => await ask(connection, definition, question),
     respond: async (answers) => {
-      svc ??= await new Svcm(connection).add({ name: service, version: '1.0.0', description: `Klaim ${service}` })
+      const svc = await (responding ??= new Svcm(connection).add({ name: service, version: '1.0.0', description: `Klaim ${service}` }))
       for (const { definition, answer } of answers) {
         svc.addEndpoint(definition.name, {
           subject: definition.subject,

@@ -1,6 +1,7 @@
 // The loop between JetStream and a handler: decode, keep alive, acknowledge after the effect, back off, bury.
 import type { Consumer, ConsumerMessages, JetStreamClient, JsMsg } from '@nats-io/jetstream'
-import { headers } from '@nats-io/transport-node'
+import { headers, type MsgHdrs } from '@nats-io/transport-node'
+import pLimit from 'p-limit'
 import type { Static, TObject } from 'typebox'
 import type { EventDefinition } from '../../contracts/define.ts'
 import { DEAD_LETTER_HEADERS, deadSubject } from '../../contracts/events/dead-letters.ts'
@@ -29,7 +30,15 @@ export function on<Schema extends TObject> (definition: EventDefinition<Schema>,
   return { definition, handle: handle as Handler['handle'] }
 }
 
+/** A message as it stands on its stream. */
+export interface Stored { readonly subject: string, readonly headers: MsgHdrs | undefined, readonly data: Uint8Array, readonly sequence: number, readonly count: number }
+
 export interface Subscription {
+  /**
+   * One more try of a message that is no longer delivered, because it became a dead letter; checked like every message, and in its turn.
+   * False: nobody here handles it. Throws what the handler throws.
+   */
+  replay: (message: Stored) => Promise<boolean>
   /** Takes no more, waits for what is in hand. */
   stop: () => Promise<void>
 }
@@ -41,7 +50,9 @@ export interface ConsumeOptions { readonly js: JetStreamClient, readonly definit
 
 export function consume ({ js, definition, handlers, checkCause, log, metrics }: ConsumeOptions): Subscription {
   const { name: consumer, stream } = definition
-  const inHand = new Set<Promise<void>>()
+  const inHand = new Set<Promise<unknown>>()
+  /** The server keeps this limit too, but knows nothing of replays. */
+  const inTurn = pLimit(definition.maxAckPending)
   let messages: ConsumerMessages | undefined
   let stopping = false
 
@@ -66,6 +77,19 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
     }
   }
 
+  /** False where nobody here handles such a message. `onClaim` learns which claim it is about before anything can fail. */
+  async function handle ({ subject, headers, data, sequence, count }: Stored, onClaim: (claimId: string | undefined) => void): Promise<boolean> {
+    const decoded = decodeEvent(definition.events, { subject, headers, data })
+    const handler = decoded && handlers.find((candidate) => candidate.definition.type === decoded.definition.type)
+    if (!decoded || !handler) return false
+    onClaim(decoded.event.correlation)
+    await inTurn(async () => {
+      await checkCause(decoded.definition, decoded.event, count)
+      await handler.handle(decoded.event, { sequence, count, scheduler: headers?.get('Nats-Scheduler') || undefined, subject })
+    })
+    return true
+  }
+
   /** Never throws: every message is acknowledged, handed back with a delay, or buried. */
   async function treat (message: JsMsg): Promise<void> {
     const { deliveryCount, streamSequence } = { deliveryCount: message.info.deliveryCount, streamSequence: message.seq }
@@ -73,17 +97,13 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
     const finished = metrics.handling.startTimer({ consumer })
     let claimId: string | undefined
     try {
-      const decoded = decodeEvent(definition.events, message)
-      const handler = decoded && handlers.find((candidate) => candidate.definition.type === decoded.definition.type)
-      if (!decoded || !handler) {
+      const stored = { subject: message.subject, headers: message.headers, data: message.data, sequence: streamSequence, count: deliveryCount }
+      if (!await handle(stored, (claim) => { claimId = claim })) {
         // A process of an older version shares the durable during a rollout: the message is for its successor.
         message.nak(HANDED_BACK_DELAY_MS)
         metrics.messages.inc({ consumer, result: 'handed_back' })
         return
       }
-      claimId = decoded.event.correlation
-      await checkCause(decoded.definition, decoded.event, deliveryCount)
-      await handler.handle(decoded.event, { sequence: streamSequence, count: deliveryCount, scheduler: message.headers?.get('Nats-Scheduler') || undefined, subject: message.subject })
       metrics.messages.inc({ consumer, result: 'done' })
       await message.ackAck()
     } catch (error) {
@@ -111,6 +131,17 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
     }
   }
 
+  async function replay (message: Stored): Promise<boolean> {
+    if (stopping) return false
+    const work = handle(message, () => {})
+    // Whoever asked learns of a failure; stopping only waits for the end.
+    const settled = work.catch(() => {}).finally(() => inHand.delete(settled))
+    inHand.add(settled)
+    const isHandled = await work
+    metrics.messages.inc({ consumer, result: isHandled ? 'replayed' : 'handed_back' })
+    return isHandled
+  }
+
   const receiving = receive()
   async function end (): Promise<void> {
     stopping = true
@@ -119,6 +150,7 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
   }
   let ended: Promise<void> | undefined
   return {
+    replay,
     // Once: closing the messages a second time never returns (client 3.4.0).
     stop: async () => { await (ended ??= end()) },
   }

@@ -28,7 +28,7 @@ const DELETE_FAILED = 10057
 const GONE = 'no message found'
 
 /** Answers how many messages were erased. Doing it again erases what is left. Transient Faults NATS_UNAVAILABLE, and ERASURE_UNFINISHED where too much was found at once. */
-export async function eraseMessages ({ raw: { jsm } }: Pick<Bus, 'raw'>, { stream, filter, before = Infinity, storedBefore, matches = () => true }: WhatToErase): Promise<number> {
+export async function eraseMessages (bus: Pick<Bus, 'raw'>, { stream, filter, before = Infinity, storedBefore, matches = () => true }: WhatToErase): Promise<number> {
   let erased = 0
   for (let next = 1; ;) {
     const found = await page(next)
@@ -36,7 +36,7 @@ export async function eraseMessages ({ raw: { jsm } }: Pick<Bus, 'raw'>, { strea
       if (storedBefore && storedAt >= storedBefore) return erased
       if (sequence >= before || !matches(subject)) continue
       if (erased >= ERASED_MAX) throw transient('ERASURE_UNFINISHED', `more than ${ERASED_MAX} messages of ${stream} are to be erased`)
-      await erase(sequence)
+      await eraseMessage(bus, stream, sequence)
       erased++
     }
     const last = found.at(-1)
@@ -47,20 +47,22 @@ export async function eraseMessages ({ raw: { jsm } }: Pick<Bus, 'raw'>, { strea
   async function page (from: number): Promise<Found[]> {
     const found: Found[] = []
     try {
-      for await (const { seq, subject, time } of await jsm.direct.getBatch(stream, { seq: from, batch: BATCH, next_by_subj: filter })) found.push({ sequence: seq, subject, storedAt: time })
+      for await (const { seq, subject, time } of await bus.raw.jsm.direct.getBatch(stream, { seq: from, batch: BATCH, next_by_subj: filter })) found.push({ sequence: seq, subject, storedAt: time })
     } catch (error) {
       if ((error as { code?: unknown }).code !== NO_SUCH_MESSAGE) throw transient('NATS_UNAVAILABLE', `messages of ${stream} could not be looked for`, { cause: error })
     }
     return found
   }
+}
 
-  async function erase (sequence: number): Promise<void> {
-    try {
-      await jsm.streams.deleteMessage(stream, sequence, true)
-    } catch (error) {
-      // Another replica, or the limits of the stream, were first.
-      const { code, message } = error as { code?: unknown, message?: unknown }
-      if (code !== DELETE_FAILED || message !== GONE) throw transient('NATS_UNAVAILABLE', `a message of ${stream} could not be erased`, { cause: error })
-    }
+/** False: it was gone already. Transient Fault NATS_UNAVAILABLE. */
+export async function eraseMessage ({ raw: { jsm } }: Pick<Bus, 'raw'>, stream: string, sequence: number): Promise<boolean> {
+  try {
+    return await jsm.streams.deleteMessage(stream, sequence, true)
+  } catch (error) {
+    // Another replica, or the limits of the stream, were first.
+    const { code, message } = error as { code?: unknown, message?: unknown }
+    if (code === DELETE_FAILED && message === GONE) return false
+    throw transient('NATS_UNAVAILABLE', `a message of ${stream} could not be erased`, { cause: error })
   }
 }

@@ -43,5 +43,7 @@ export const Config = Type.Object({
   PROBE_EVERY_MS: ms(1_000, 10),
   PROBE_TIMEOUT_MS: ms(3_000, 10),
   PASSWORD_RESET_EVERY_MS: ms(60_000),
+  /** How often the panel is compared with the ledger: one call for 100 servers, one for 100 accounts. */
+  DRIFT_EVERY_MS: ms(15 * 60_000, 100),
 })
 export type Config = Static<typeof Config>

@@ -58,6 +58,9 @@ export interface Pterodactyl {
   createServer (spec: ServerSpec, beforeSend: () => Promise<void>, signal: AbortSignal): Promise<{ outcome: CreateOutcome, server?: PanelServer, reason?: Error }>
   serverOfClaim (claimId: string, lane: Lane, signal: AbortSignal): Promise<PanelServer | null>
   server (id: number, lane: Lane, signal: AbortSignal): Promise<PanelServer | null>
+  /** All of the panel's, whoever made them, or a Fault: never a part. Transient Fault LIST_TOO_LONG beyond 20,000. */
+  servers (signal: AbortSignal): Promise<PanelServer[]>
+  users (signal: AbortSignal): Promise<Account[]>
   /** The statuses of those that exist. At most 100. */
   statuses (uuids: readonly string[], signal: AbortSignal): Promise<Map<string, string | null>>
   /** Resolves when the panel no longer has it. Transient Fault where the node or the panel does not answer: the server then stands as before. */
@@ -84,7 +87,9 @@ const EggAttributes = Type.Object({
   relationships: Type.Object({ variables: list(Type.Object({ env_variable: Text, rules: Text })) }),
 })
 const UserItem = item(UserAttributes)
-const UserList = Type.Object({ ...list(UserAttributes).properties, meta: Type.Object({ pagination: Type.Object({ total_pages: Type.Integer() }) }) })
+const paged = <Schema extends TSchema>(attributes: Schema) => Type.Object({ ...list(attributes).properties, meta: Type.Object({ pagination: Type.Object({ total: Type.Integer(), total_pages: Type.Integer() }) }) })
+const UserList = paged(UserAttributes)
+const ServerPage = paged(ServerAttributes)
 const ServerItem = item(ServerAttributes)
 const ServerList = list(ServerAttributes)
 const NodeItem = item(NodeAttributes)
@@ -92,6 +97,8 @@ const EggItem = item(EggAttributes)
 
 const PAGE = '100'
 const PAGES_MAX = 20
+const LIST_PAGES_MAX = 200
+const LIST_TRIES_MAX = 3
 
 export function createPterodactyl (client: PanelClient): Pterodactyl {
   const get = async <Schema extends TSchema>(schema: Schema, call: Omit<Call, 'method'>): Promise<Static<Schema> | null> => {
@@ -117,6 +124,24 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
       pages = users?.meta.pagination.total_pages ?? 0
     }
     return found
+  }
+
+  /** Rows move up a page when one before them goes, so what changes while it is read is read again. */
+  async function everything<Schema extends typeof UserList | typeof ServerPage> (schema: Schema, route: '/users' | '/servers', signal: AbortSignal): Promise<Static<Schema>['data']> {
+    for (let tries = 0; tries < LIST_TRIES_MAX; tries++) {
+      const found = new Map<number, Static<Schema>['data'][number]>()
+      const totals = new Set<number>()
+      for (let page = 1, pages = 1; page <= pages; page++) {
+        if (page > LIST_PAGES_MAX) throw transient('LIST_TOO_LONG', 'the panel has more than is compared')
+        const part = await get(schema, { route, path: route, query: { sort: 'id', per_page: PAGE, page: String(page) }, lane: 'poll', signal }) as Static<Schema> | null
+        if (!part) throw transient('PANEL_DOWN', 'the panel has no such list')
+        for (const row of part.data) found.set(row.attributes.id, row)
+        totals.add(part.meta.pagination.total)
+        pages = part.meta.pagination.total_pages
+      }
+      if (totals.size === 1 && totals.has(found.size)) return [...found.values()] as Static<Schema>['data']
+    }
+    throw transient('PANEL_BUSY', 'the panel changes faster than it can be read')
   }
 
   async function findUser (identity: Identity, lane: Lane, signal: AbortSignal): Promise<Account | null> {
@@ -197,6 +222,8 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
       return server?.externalId === claimId ? server : null
     },
     server: async (id, lane, signal) => await getServer({ route: '/servers/{id}', path: `/servers/${panelId(id)}`, lane, signal }),
+    servers: async (signal) => (await everything(ServerPage, '/servers', signal)).map(({ attributes }) => serverOf(attributes)),
+    users: async (signal) => (await everything(UserList, '/users', signal)).map(({ attributes }) => attributes),
     statuses: async (uuids, signal) => {
       const servers = await get(ServerList, { route: '/servers', path: '/servers', query: { 'filter[uuid]': uuids.join(','), sort: 'id', per_page: PAGE }, lane: 'poll', signal })
       return new Map((servers?.data ?? []).map(({ attributes: { uuid, status } }) => [uuid, status]))

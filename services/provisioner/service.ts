@@ -14,6 +14,7 @@ import type { Templates } from '../common/templates.ts'
 import { createBuilder } from './builder.ts'
 import type { Config } from './config.ts'
 import { createDeleter } from './deleter.ts'
+import { watchDrift } from './drift-watch.ts'
 import { createHealthCheck } from './health-check.ts'
 import { createInstalls } from './installs.ts'
 import { createInventory } from './inventory.ts'
@@ -141,6 +142,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
   warm()
   const calling = setInterval(() => { if (budget.awayBecause() !== null) warm() }, AWAY_CHECK_EVERY_MS)
 
+  const drift = watchDrift({ bus, panel, emailDomain: config.CLAIM_EMAIL_DOMAIN, everyMs: config.DRIFT_EVERY_MS, registry, log, signal: waits.signal })
   await bus.respond([answering(resetPassword, resetting)])
   const subscription = bus.consume(provisionerClaims, [
     on(claimRequested, async (event, { count, sequence }) => {
@@ -166,7 +168,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
       waits.abort()
       const late = setTimeout(() => { calls.abort() }, STOP_CALLS_MS)
       await subscription.stop()
-      await aging.stop()
+      await Promise.all([aging.stop(), drift.stop()])
       clearTimeout(late)
       await panel.close()
     },
