@@ -17,7 +17,11 @@ export function createSearch (needles: readonly Needle[]): (pieces: Iterable<Pie
   const byHead = new Map<number, Needle[]>()
   /** Whether any needle begins with these two bytes: most of a haystack is left behind here. */
   const begins = new Uint8Array(65_536)
-  for (const needle of new Map(needles.map((each) => [`${each.kind} ${each.bytes.toString('latin1')}`, each])).values()) {
+  const known = new Set<string>()
+  for (const needle of needles) {
+    const looks = `${needle.kind} ${needle.bytes.toString('latin1')}`
+    if (known.has(looks)) continue
+    known.add(looks)
     const head = needle.bytes.readUInt32BE()
     begins[head >>> 16] = 1
     byHead.set(head, [...byHead.get(head) ?? [], needle])
