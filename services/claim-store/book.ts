@@ -112,8 +112,10 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
     }
   }
 
-  await acquire()
-  const locking = setInterval(() => { void acquire() }, LOCK_RETRY_MS)
+  let acquiring: Promise<void> | undefined
+  const acquireOnce = async (): Promise<void> => { await (acquiring ??= acquire().finally(() => { acquiring = undefined })) }
+  await acquireOnce()
+  const locking = setInterval(() => { void acquireOnce() }, LOCK_RETRY_MS)
   const batching = setInterval(() => {
     flush().catch((error: unknown) => { log.error({ reason: (error as NodeJS.ErrnoException).code ?? codeOf(error) }, 'the book could not be written; the ledger is not affected') })
   }, everyMs)
@@ -129,6 +131,8 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
       closing = true
       clearInterval(locking)
       clearInterval(batching)
+      // A lock that is taken while we close would hold up the next keeper until it is stale.
+      await acquiring
       await flush().catch(() => {})
       await release?.().catch(() => {})
       release = undefined

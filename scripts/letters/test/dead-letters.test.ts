@@ -16,6 +16,7 @@ import { createBus } from '../../../services/common/bus.ts'
 import { createLog } from '../../../services/common/log.ts'
 import { memberIdOf } from '../../../services/common/member-id.ts'
 import { createMetrics } from '../../../services/common/metrics.ts'
+import { scratch } from '../../../services/common/test/scratch.ts'
 import { openDeadLetters } from '../letters.ts'
 
 const MEMBER_ID_KEY = 'k'.repeat(32)
@@ -29,7 +30,7 @@ const startStore = async (bookFile: string) => await start({
 const bus = await createBus({ ...nats.access('operator'), service: 'operator', log: createLog('operator', 'silent', () => {}), metrics: createMetrics('operator'), now: () => new Date() })
 const bot = await createBus({ ...nats.playing('bot'), log, metrics: createMetrics('bot'), now: () => new Date() })
 const provisioner = await createBus({ ...nats.playing('provisioner'), log, metrics: createMetrics('provisioner'), now: () => new Date() })
-const store = await startStore(join(t.testdir(), 'claims.json'))
+const store = await startStore(join(scratch(t), 'claims.json'))
 t.teardown(async () => {
   await store.stop()
   await Promise.all([bus, bot, provisioner].map(async (each) => { await each.close() }))

@@ -13,6 +13,7 @@ import type { ServiceName } from '../../../contracts/define.ts'
 import { createLog } from '../../common/log.ts'
 import { memberIdOf } from '../../common/member-id.ts'
 import { createMetrics } from '../../common/metrics.ts'
+import { scratch } from '../../common/test/scratch.ts'
 import { createMac } from '../mac.ts'
 import { start } from '../main.ts'
 
@@ -34,7 +35,7 @@ async function until<Seen> (what: string, look: () => Promise<Seen | undefined |
 async function world (t: Test) {
   const nats = await startKlaimNats()
   t.teardown(() => nats.close())
-  const directory = t.testdir()
+  const directory = scratch(t)
   const bookFile = join(directory, 'claims.json')
   const lines: string[] = []
   const log = (service: string) => createLog(service, 'trace', (line) => lines.push(line))

@@ -13,6 +13,7 @@ import type { ServiceName } from '../../../contracts/define.ts'
 import { createLog } from '../../common/log.ts'
 import { memberIdOf } from '../../common/member-id.ts'
 import { createMetrics } from '../../common/metrics.ts'
+import { scratch } from '../../common/test/scratch.ts'
 import { start } from '../main.ts'
 
 const nats = await startKlaimNats()
@@ -61,7 +62,7 @@ async function next (bus: Bus, type: string, memberId: string): Promise<{ data: 
 }
 
 t.test('of 100 who ask at once for one number, through two claim-stores, one gets the claim', async (t) => {
-  const directory = t.testdir()
+  const directory = scratch(t)
   await claimStore(t, join(directory, 'claims.json'))
   await claimStore(t, join(directory, 'claims.json'))
   const gateway = await busOf(t, 'gateway')
@@ -75,7 +76,7 @@ t.test('of 100 who ask at once for one number, through two claim-stores, one get
 })
 
 t.test('a claim from request to deletion', async (t) => {
-  const book = join(t.testdir(), 'claims.json')
+  const book = join(scratch(t), 'claims.json')
   const stop = await claimStore(t, book)
   const [gateway, provisioner, bot, reaper] = await Promise.all((['gateway', 'provisioner', 'bot', 'reaper'] as const).map(async (service) => await busOf(t, service)))
   if (!gateway || !provisioner || !bot || !reaper) throw new Error('unreachable')
@@ -134,7 +135,7 @@ t.test('a claim from request to deletion', async (t) => {
 })
 
 t.test('the book', async (t) => {
-  const directory = t.testdir()
+  const directory = scratch(t)
   const file = join(directory, 'claims.json')
   const gateway = await busOf(t, 'gateway')
   const member = somebody()
@@ -162,7 +163,7 @@ t.test('the book', async (t) => {
 })
 
 t.test('of two claim-stores with one book, one keeps it, and the other takes over', async (t) => {
-  const file = join(t.testdir(), 'claims.json')
+  const file = join(scratch(t), 'claims.json')
   const gateway = await busOf(t, 'gateway')
   const first = await claimStore(t, file)
   const second = await claimStore(t, file)
