@@ -6,10 +6,11 @@
 import { causesOf } from './causes.ts'
 import { EVENTS, REQUESTS } from './catalog.ts'
 import { subjectFilter, type EventDefinition, type ServiceName } from './define.ts'
+import { claimErased } from './events/claims.ts'
 import { deletionDue, deletionPostponed, pendingSubject } from './events/deletions.ts'
 import { deadSubject } from './events/dead-letters.ts'
 import { serverProgressed } from './events/servers.ts'
-import { BUCKETS, CONSUMERS, topologyBucket } from './streams.ts'
+import { BUCKETS, CONSUMERS, limitsStream, topologyBucket } from './streams.ts'
 
 export interface Rights {
   readonly publish: readonly string[]
@@ -21,15 +22,26 @@ export interface Rights {
 /** Every client has inboxes of its own, which nobody else can listen to. */
 export const inboxPrefixOf = (service: ServiceName): string => `_INBOX_${service}`
 
+export const LEDGER_STREAM = 'CLAIMS'
+
 /** Newest messages that a service looks up beside those of its consumers: a stream and a subject filter. */
 const LOOKS: Readonly<Partial<Record<ServiceName, ReadonlyArray<readonly [stream: string, filter: string]>>>> = {
   'claim-store': [['SERVERS', subjectFilter(serverProgressed)]],
+  provisioner: [['CLAIMS', subjectFilter(claimErased)]],
   reaper: [['DELETIONS', subjectFilter(deletionPostponed)], ['DELETIONS', pendingSubject('*')]],
 }
 
+/** Streams from which a service erases what it is the author of: of former members, and what is about to go by its age. It reads them to find that. */
+const ERASES: Readonly<Partial<Record<ServiceName, readonly string[]>>> = {
+  'claim-store': [LEDGER_STREAM, 'DEAD_LETTERS'], provisioner: ['SERVERS'], reaper: ['DELETIONS'], notifier: ['MESSAGES'], bot: ['MEMBERS', 'MESSAGES'],
+}
+const erasing = (stream: string): string => `$JS.API.STREAM.MSG.DELETE.${stream}`
+
+/** What a service writes that is no event. */
+const COUNTS: Readonly<Partial<Record<ServiceName, readonly string[]>>> = { gateway: limitsStream.subjects }
+
 /** What the ledger needs of its stream: all of it, by sequence and by member, and word of what was stored. */
-export const LEDGER_STREAM = 'CLAIMS'
-const LEDGER_RIGHTS: Rights = { publish: [`$JS.API.DIRECT.GET.${LEDGER_STREAM}`, `$JS.API.STREAM.INFO.${LEDGER_STREAM}`], subscribe: ['stored.claims.*.*'], isAsked: false }
+const LEDGER_RIGHTS: Rights = { publish: [`$JS.API.DIRECT.GET.${LEDGER_STREAM}`, `$JS.API.DIRECT.GET.${LEDGER_STREAM}.claims.*.*`, `$JS.API.STREAM.INFO.${LEDGER_STREAM}`], subscribe: ['stored.claims.*.*'], isAsked: false }
 
 export function rightsOf (service: ServiceName): Rights {
   if (service === 'operator') return { publish: ['>'], subscribe: ['>'], isAsked: false }
@@ -44,8 +56,10 @@ export function rightsOf (service: ServiceName): Rights {
     ...consumed.map((event) => deadSubject(subjectFilter(event))),
     ...consumed.flatMap(causesOf).map((cause) => newestOf(cause.stream, subjectFilter(cause))),
     ...(LOOKS[service] ?? []).map(([stream, filter]) => newestOf(stream, filter)),
-    ...BUCKETS.filter((bucket) => bucket.service === service).flatMap(({ name }) => [`$KV.${name}.>`, `$JS.API.DIRECT.GET.KV_${name}`, `$JS.API.DIRECT.GET.KV_${name}.>`]),
+    ...BUCKETS.filter((bucket) => bucket.service === service).flatMap(({ name, overwrites }) => [`$KV.${name}.>`, `$JS.API.DIRECT.GET.KV_${name}`, `$JS.API.DIRECT.GET.KV_${name}.>`, ...(overwrites ? [erasing(`KV_${name}`)] : [])]),
+    ...(ERASES[service] ?? []).flatMap((stream) => [`$JS.API.DIRECT.GET.${stream}`, erasing(stream)]),
     newestOf(`KV_${topologyBucket.name}`, `$KV.${topologyBucket.name}.>`),
+    ...COUNTS[service] ?? [],
     ...extra?.publish ?? [],
   ]
   const subscribe = [

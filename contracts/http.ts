@@ -24,7 +24,7 @@ export const ClaimForm = Type.Object({
   username: Username,
   /** Accepted and checked, then dropped: the form does not prove that the visitor owns the number, so a chosen password is never used. */
   password: Type.Optional(Type.String({ minLength: 8, maxLength: 128 })),
-  wa_number_e164: Type.String({ minLength: 5, maxLength: 32 }),
+  wa_number_e164: Type.String({ minLength: 5, maxLength: 32, examples: ['0812 0000 0001', '+62 813-0000-0099'] }),
   template: TemplateName,
 }, { additionalProperties: false })
 export type ClaimForm = Static<typeof ClaimForm>

@@ -58,7 +58,7 @@ export const createClaim = defineRequest({
 })
 
 export const getClaim = defineRequest({
-  name: 'get', service: 'claim-store', callers: ['gateway', 'reaper', 'bot', 'provisioner'],
+  name: 'get', service: 'claim-store', callers: ['gateway', 'reaper', 'bot', 'provisioner', 'notifier'],
   summary: 'One claim by its id, or the newest of a member',
   question: Type.Union([Type.Object({ claim_id: ClaimId }), Type.Object({ member_id: MemberId }), Type.Object({ wa_jid: WaJid })]),
   answer: Type.Union([
@@ -78,6 +78,22 @@ export const listClaims = defineRequest({
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200 })),
   }),
   answer: Type.Object({ ok: Type.Literal(true), claims: Type.Array(ClaimView, { maxItems: 200 }), next: Type.Optional(ClaimId) }),
+})
+
+/** Who wants it and why, for the log. */
+const word = { by: Type.String({ minLength: 1, maxLength: 80 }), why: Type.String({ minLength: 1, maxLength: 200 }) }
+
+export const eraseMember = defineRequest({
+  name: 'erase', service: 'claim-store', callers: ['bot'],
+  summary: 'A former member is forgotten: everything about all claims of the member who is meant',
+  question: Type.Union([
+    Type.Object({ claim_id: ClaimId, ...word }), Type.Object({ member_id: MemberId, ...word }), Type.Object({ wa_jid: WaJid, ...word }),
+  ]),
+  answer: Type.Union([
+    /** Decided, and irrevocable. What is stored goes within moments. */
+    Type.Object({ ok: Type.Literal(true), member_id: MemberId }),
+    Type.Object({ ok: Type.Literal(false), rejection: Type.Union([Type.Literal('NOT_FOUND'), Type.Literal('HAS_SERVER')]) }),
+  ]),
 })
 
 export const resetPassword = defineRequest({

@@ -76,6 +76,22 @@ export const deletionStarted = defineEvent({
   subject: 'claims.{member_id}.deletion_started',
 })
 
+/**
+ * The member's claims are forgotten. Holds no number, so that it may stay for a while after what it is about: 30 days, in which every service
+ * forgets its own part, and a copy of the book that still knows the member learns of it.
+ */
+export const claimErased = defineEvent({
+  version: 1, name: 'claim.erased', authors: ['claim-store'], stream: 'CLAIMS', subject: 'claims.{member_id}.erased',
+  summary: 'The member has no server any more, and everything about their claims is to be forgotten',
+  data: Type.Object({
+    member_id: MemberId,
+    /** Newest last. Departures number the jobs, `<claim_id>-d1` and on. */
+    claims: Type.Array(Type.Object({ claim_id: ClaimId, departures: Type.Integer({ minimum: 0, maximum: 999_999 }) }), { minItems: 1, maxItems: 500 }),
+    /** `retention`: so long after the end of the last claim that nothing is kept. */
+    reason: Type.Union([Type.Literal('asked'), Type.Literal('retention')]),
+  }),
+})
+
 export const claimDeleted = defineEvent({
   ...ofClaim('deleted', 'The server is gone from the panel; the member may claim again after returning', {
     delete_job_id: DeleteJobId,

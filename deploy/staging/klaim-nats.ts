@@ -1,12 +1,14 @@
 // A nats-server as in production: the users and rights of deploy/nats, and the streams of the catalogue. For tests, the demo and staging.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { nkeys } from '@nats-io/transport-node'
 import type { ServiceName } from '../../contracts/define.ts'
 import { connectNats, type NatsAccess } from '../../services/common/connect.ts'
 import { ensureTopology } from '../../services/common/topology.ts'
-import { NATS_USERS, usersText, type NatsKeys, type NatsUser } from '../nats/config.ts'
+import { usersText, type NatsKeys, type NatsUser } from '../nats/config.ts'
+import type { Directory } from '../secrets/directory.ts'
+import { natsKeys } from '../secrets/nats-keys.ts'
+import { NATS_KEY_OWNERS, newSeed, publicKeyOf, seedFileOf } from '../secrets/nats-seed.ts'
 import { startNats, type Nats, type NatsOptions } from './nats/nats-server.ts'
 
 export interface KlaimNats extends Nats {
@@ -14,6 +16,8 @@ export interface KlaimNats extends Nats {
   access (user: NatsUser): NatsAccess
   /** The same as environment variables. */
   env (user: NatsUser): { NATS_URL: string, NATS_NKEY_SEED: string }
+  /** Lets in these keys, and no others any more, without a restart. */
+  reload (keys: NatsKeys): Promise<void>
   /** Brings back what a test has taken away. */
   restoreTopology (): Promise<void>
   /** For the bus of a test that plays a service and looks around as well: the service's name with the operator's rights. */
@@ -22,22 +26,15 @@ export interface KlaimNats extends Nats {
 
 export interface NatsSeeds { readonly seeds: Readonly<Record<NatsUser | 'system', string>>, readonly keys: NatsKeys }
 
-export const seedFileOf = (name: NatsUser | 'system'): string => `nats_${name.replace('-', '_')}.nk`
+/** As they stand in a directory of secrets. */
+export function natsSeedsIn (directory: Directory): NatsSeeds {
+  return { seeds: Object.fromEntries(NATS_KEY_OWNERS.map((owner) => [owner, directory.text(seedFileOf(owner))])) as NatsSeeds['seeds'], keys: natsKeys(directory) }
+}
 
-/** New seeds, or those that stand in `directory` already. */
-export function natsSeeds (directory?: string): NatsSeeds {
-  const names = [...NATS_USERS, 'system'] as const
-  const seedOf = (name: typeof names[number]): string => {
-    const path = directory && join(directory, seedFileOf(name))
-    if (path && existsSync(path)) return readFileSync(path, 'utf8')
-    const seed = new TextDecoder().decode(nkeys.createUser().getSeed())
-    if (path) writeFileSync(path, seed, { mode: 0o600 })
-    return seed
-  }
-  if (directory) mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const seeds = Object.fromEntries(names.map((name) => [name, seedOf(name)])) as NatsSeeds['seeds']
-  const keys = Object.fromEntries(names.map((name) => [name, [nkeys.fromSeed(new TextEncoder().encode(seeds[name])).getPublicKey()]])) as unknown as NatsKeys
-  return { seeds, keys }
+/** New ones. */
+export function natsSeeds (): NatsSeeds {
+  const seeds = Object.fromEntries(NATS_KEY_OWNERS.map((owner) => [owner, newSeed()])) as NatsSeeds['seeds']
+  return { seeds, keys: Object.fromEntries(NATS_KEY_OWNERS.map((owner) => [owner, [publicKeyOf(seeds[owner])]])) as unknown as NatsKeys }
 }
 
 export const serverConfig = (keys: NatsKeys): string =>
@@ -59,6 +56,10 @@ export async function startKlaimNats ({ seeds: given = natsSeeds(), bare = false
   if (!bare) await restoreTopology()
   return {
     ...nats, access, restoreTopology,
+    reload: async (keys) => {
+      writeFileSync(nats.configFile, serverConfig(keys))
+      await nats.kill('SIGHUP')
+    },
     env: (user) => ({ NATS_URL: nats.url, NATS_NKEY_SEED: given.seeds[user] }),
     playing: (service) => ({ ...access('operator'), service }),
   }

@@ -3,10 +3,11 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { closeSync, cpSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, cpSync, mkdirSync, openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { natsSeeds, seedFileOf, startKlaimNats, type KlaimNats } from './klaim-nats.ts'
+import { openDirectory } from '../secrets/directory.ts'
+import { natsSeedsIn, startKlaimNats, type KlaimNats } from './klaim-nats.ts'
 import { freePort } from './nats/nats-server.ts'
 import { stagingSecrets } from './secrets.ts'
 
@@ -39,6 +40,10 @@ export interface System {
   readonly whatsappUrl: string
   readonly group: string
   readonly memberIdKey: string
+  /** Internal address of the first bot: membership and pairing, for who has the internal secret. */
+  readonly botUrl: string
+  /** Where the secrets are; a service reads its own when it starts. */
+  readonly secretsDirectory: string
   readonly logDirectory: string
   /** Internal address of a process: /healthz, /readyz, /metrics. */
   healthUrl (name: Service | `${Service}-2`): string
@@ -61,7 +66,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
   const { directory, graceMs = 20_000, members = 5, outsiders = 3, doubled = [], say = () => {} } = options
   const at = (...parts: string[]): string => join(directory, ...parts)
   mkdirSync(at('logs'), { recursive: true, mode: 0o700 })
-  const secrets = stagingSecrets(at('secrets'), (path) => readFileSync(path, 'utf8'))
+  const secrets = stagingSecrets(at('secrets'))
   // A copy, so that the offer and the words stay the same over every restart, whatever happens to the checkout meanwhile.
   cpSync(join(ROOT, 'config'), at('config'), { recursive: true })
   const running = new Map<ProcessName, ChildProcess>()
@@ -75,7 +80,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
   const healthUrl = (name: string): string => address(healthPorts.get(name) ?? 0)
 
   say('Starting nats-server')
-  const nats = await startKlaimNats({ storeDir: at('nats'), seeds: natsSeeds(at('secrets')) })
+  const nats = await startKlaimNats({ storeDir: at('nats'), seeds: natsSeedsIn(openDirectory(at('secrets'))) })
 
   const templates = { TEMPLATES_FILE: at('config', 'templates.json') }
   const words = { MESSAGES_DIR: at('config', 'messages') }
@@ -105,7 +110,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
       // The bootstrap that trusts the double of WhatsApp: without it the bot refuses any address but WhatsApp's own.
       args: service === 'bot' ? ['--import', './deploy/staging/whatsapp/trust-root.ts', main] : [main],
       env: {
-        NATS_URL: nats.url, NATS_NKEY_SEED_FILE: at('secrets', seedFileOf(service)), HEALTH_PORT: String(healthPorts.get(name)), ...settings[service](name.endsWith('-2')), ...secrets.envFor(service),
+        NATS_URL: nats.url, HEALTH_PORT: String(healthPorts.get(name)), ...settings[service](name.endsWith('-2')), ...secrets.envFor(service),
         ...options.env?.all, ...options.env?.[service], ...options.env?.[name],
       },
       readyUrl: `${healthUrl(name)}/readyz`,
@@ -195,6 +200,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
 
   return {
     nats, group, panelUrl: address(port.panel), whatsappUrl: address(port.whatsapp), memberIdKey: secrets.value('MEMBER_ID_KEY'), logDirectory: at('logs'),
+    botUrl: address(port.bot), secretsDirectory: at('secrets'),
     gatewayUrls: [address(port.gateway), ...(doubled.includes('gateway') ? [address(port.gateway2)] : [])],
     healthUrl, kill, start, ended, close,
   }

@@ -6,6 +6,8 @@
 #   ensure_nats_server    exports NATS_SERVER, a nats-server of at least nats_version_min
 #   ensure_page           services/web/out, the claim page, built from what is in the repository now
 #   ensure_chromium       exports CHROMIUM, for tests and pictures of the page
+#   ensure_openssl        the command openssl, for tests
+#   ensure_schemathesis   exports SCHEMATHESIS, which holds the gateway against its own description
 
 klaim_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 klaim_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/klaim
@@ -209,8 +211,16 @@ download() {
   fi
 }
 
+# Tests make the certificates of a NATS with TLS.
+ensure_openssl() {
+  has openssl && return
+  if ! has apt-get || [ "$(id -u)" != 0 ]; then fail 'openssl is missing. Install it (on Debian, as root: apt-get install openssl).'; fi
+  say "Installing Debian's openssl with apt-get."
+  debian_packages openssl || fail 'apt-get could not install openssl (its last lines are above). Connect, or install it by hand.'
+}
+
 ensure_chromium() {
-  local name log
+  local name
   for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
     if [ -n "$name" ] && has "$name"; then
       CHROMIUM=$(command -v "$name")
@@ -222,14 +232,55 @@ ensure_chromium() {
     fail 'Chromium is missing. Install it (on Debian, as root: apt-get install chromium) or set CHROMIUM to its path.'
   fi
   say "Installing Debian's chromium with apt-get."
+  debian_packages chromium fonts-dejavu-core || fail 'apt-get could not install chromium (its last lines are above). Connect, or set CHROMIUM.'
+  CHROMIUM=$(command -v chromium)
+  export CHROMIUM
+}
+
+# debian_packages NAME…: installs them. For root on Debian.
+debian_packages() {
+  local log
   log=$(mktemp)
-  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core)
+  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@")
   # A bare Debian has no package lists yet; one foreign source that does not answer is no reason to give up.
   if ! "${install[@]}" >"$log" 2>&1 </dev/null; then
     apt-get update -qq -o Acquire::http::Timeout=10 >"$log" 2>&1 || true
-    run_quietly "$log" "${install[@]}" || fail 'apt-get could not install chromium (its last lines are above). Connect, or set CHROMIUM.'
+    run_quietly "$log" "${install[@]}" || return 1
   fi
   rm -f "$log"
-  CHROMIUM=$(command -v chromium)
-  export CHROMIUM
+}
+
+# In a Python environment of its own, named after the sum of its list of packages: a changed list makes a new one.
+ensure_schemathesis() {
+  local list=$klaim_root/scripts/lib/schemathesis.txt environment
+  environment=$klaim_cache/schemathesis-$(sha256sum <"$list" | cut -c 1-12)
+  if [ ! -e "$environment/.complete" ]; then
+    mkdir -p "$klaim_cache"
+    # Two scripts at once: the second waits, and finds the work done.
+    {
+      ! has flock || flock 9
+      [ -e "$environment/.complete" ] || install_schemathesis "$environment" "$list"
+    } 9<"$klaim_cache"
+  fi
+  export SCHEMATHESIS=$environment/bin/schemathesis
+}
+
+install_schemathesis() {
+  local environment=$1 list=$2 log
+  if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    if ! has apt-get || [ "$(id -u)" != 0 ]; then
+      fail 'Python 3.11 or newer with venv is missing. Install it (on Debian, as root: apt-get install python3-venv), then run this again.'
+    fi
+    say "Installing Debian's python3-venv with apt-get."
+    debian_packages python3-venv || fail 'apt-get could not install python3-venv (its last lines are above). Connect and run this again.'
+  fi
+  say 'Installing schemathesis with pip into an environment of its own.'
+  log=$(mktemp)
+  rm -rf "$environment"
+  if ! { run_quietly "$log" python3 -m venv "$environment" &&
+    run_quietly "$log" "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r "$list"; }; then
+    fail 'schemathesis could not be installed (the last lines are above). Connect to the network and run this again.'
+  fi
+  rm -f "$log"
+  touch "$environment/.complete"
 }

@@ -6,7 +6,7 @@ import type { Bus } from '../common/bus.ts'
 import { keyOf, type Bucket } from '../common/bucket.ts'
 import { transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
-import { judge, NOTHING_BELIEVED, removedFromGroup, withAlias, type Belief, type BeliefPolicy, type Verdict } from './belief.ts'
+import { judge, NOTHING_BELIEVED, removedFromGroup, withAlias, withoutAliases, type Belief, type BeliefPolicy, type Verdict } from './belief.ts'
 import type { BotMetrics } from './metrics.ts'
 import { numbersOf, type Person, type Reading } from './roster.ts'
 import { packed, unpacked, type Announcement } from './roster-record.ts'
@@ -18,6 +18,8 @@ export interface Announcer {
   removed (): void
   /** A pair of number and LID seen in a message or an answer. */
   learn (pair: Required<Person>): Promise<void>
+  /** Forgets the number of a former member, unless somebody in the group has it. */
+  forget (memberId: string): Promise<void>
   /** Publishes what an earlier write left unsaid. */
   flush (): Promise<void>
 }
@@ -123,6 +125,10 @@ export async function createAnnouncer ({ bucket, bus, groupId, memberIdOf, polic
     removed: () => { belief = removedFromGroup(belief) },
     learn: async (pair) => await inTurn(async () => {
       const next = withAlias(belief, pair)
+      if (next !== belief) await write(next, changes, pending)
+    }),
+    forget: async (memberId) => await inTurn(async () => {
+      const next = withoutAliases(belief, (phone) => memberIdOf(`${phone}@s.whatsapp.net`) === memberId)
       if (next !== belief) await write(next, changes, pending)
     }),
     flush: async () => await inTurn(flush),

@@ -1,6 +1,6 @@
 // What to believe of a reading. WhatsApp has answered with an empty list, with a list without the reader, and with hundreds of people
 // missing who had gone nowhere; somebody's server hangs on it. So a reading that shows much less than before is only suspected at first.
-import { difference, identified, learned, membershipOf, type Aliases, type Membership, type Person, type Reading, type Roster } from './roster.ts'
+import { difference, forgotten, identified, learned, membershipOf, type Aliases, type Membership, type Person, type Reading, type Roster } from './roster.ts'
 
 export interface Suspicion {
   /** Epoch ms of the first reading that showed this. */
@@ -77,6 +77,12 @@ export function withAlias (belief: Belief, pair: Required<Person>): Belief {
   if (!belief.roster) return belief
   const aliases: Aliases = learned(belief.roster.aliases, [pair])
   return aliases === belief.roster.aliases ? belief : { ...belief, roster: { aliases, people: identified(belief.roster.people, aliases) } }
+}
+
+/** Numbers that are not needed any more. */
+export function withoutAliases (belief: Belief, isMeant: (phone: string) => boolean): Belief {
+  const roster = belief.roster && forgotten(belief.roster, isMeant)
+  return roster === belief.roster ? belief : { ...belief, roster }
 }
 
 /** `unknown` unless there is a believed roster no older than `ageMsMax`. While a shrunken one is suspected, only those whom it still shows are known to be present. */

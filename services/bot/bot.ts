@@ -3,8 +3,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { proto, WAVersion } from '@whiskeysockets/baileys'
+import { claimErased } from '../../contracts/events/claims.ts'
 import { messageOutbound } from '../../contracts/events/messages.ts'
-import { botMessages, leaseBucket, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
+import { botErased, botMessages, leaseBucket, maxAgeMsOf, rosterBucket, sentBucket, sessionBucket } from '../../contracts/streams.ts'
+import { startAging } from '../common/aging.ts'
 import { createBus } from '../common/bus.ts'
 import { natsOf } from '../common/connect.ts'
 import { type Bucket } from '../common/bucket.ts'
@@ -21,6 +23,7 @@ import type { BotConfig } from './config.ts'
 import { keepConnected, type ConnectionHooks } from './connection.ts'
 import { silenceSignal } from './console-silence.ts'
 import { createDelivery } from './delivery.ts'
+import { createErasure } from './erasure.ts'
 import { serveInternal } from './internal-http.ts'
 import { acquireLease, type Term } from './lease.ts'
 import { createLibraryLog } from './library-log.ts'
@@ -34,8 +37,9 @@ import { createResponder } from './requests.ts'
 import { startReader, type RosterReader } from './roster-reader.ts'
 import { numbersOf, type Membership, type Person } from './roster.ts'
 import { createCipher } from './session-cipher.ts'
-import { openSession } from './session-store.ts'
+import { openSession, resealSession } from './session-store.ts'
 import { createSender } from './sender.ts'
+import { forgetStrangers } from './strangers.ts'
 import { createTalk } from './talk.ts'
 import type { Link, ReachoutLock } from './whatsapp.ts'
 
@@ -165,9 +169,28 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
 
   async function serveTerm (held: Term, signal: AbortSignal): Promise<void> {
     await respond()
+    const { resealed, unreadable } = await resealSession(sessions, cipher, held.isHeld)
+    if (resealed > 0) log.info({ resealed }, 'the session is sealed with the new key')
+    if (unreadable > 0) log.error({ unreadable, code: 'SESSION_UNREADABLE' }, 'parts of the session are sealed with a key that is not configured')
     announcer = await createAnnouncer({
       bucket: rosters, bus, groupId: config.GROUP_ID, memberIdOf, policy: { confirmReads: config.ROSTER_CONFIRM_READS, confirmMs: config.ROSTER_CONFIRM_MS }, log, metrics: botMetrics,
     })
+    const erase = createErasure({ bus, announcer, log })
+    const erasing = bus.consume(botErased, [on(claimErased, async ({ data }, { count }) => { await erase(data, count) })])
+    const aging = startAging({
+      bus, now, log, what: [{ stream: 'MEMBERS', filter: 'members.>', maxAgeMs: maxAgeMsOf('MEMBERS') }, { stream: `KV_${sentBucket.name}`, filter: `$KV.${sentBucket.name}.>`, maxAgeMs: sentBucket.ttlMs ?? Infinity }],
+    })
+    const ending = new AbortController()
+    const forgetting = forgetStrangers({ bus, announcer, memberIdOf, isReliable: isRosterReliable, everyMs: config.STRANGERS_EVERY_MS, log }, AbortSignal.any([signal, ending.signal]))
+    try {
+      await connected(held, signal)
+    } finally {
+      ending.abort()
+      await Promise.all([erasing.stop(), forgetting, aging.stop()])
+    }
+  }
+
+  async function connected (held: Term, signal: AbortSignal): Promise<void> {
     const stopCode = await keepConnected({
       openSession: async () => await openSession(sessions, cipher, held.isHeld),
       socket: {

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { GroupId } from '../../contracts/ids.ts'
 import { CommonConfig } from '../common/run.ts'
+import { secretPair } from '../common/secret-pair.ts'
 import { WHATSAPP_ADDRESS } from './address.ts'
 
 const SECOND = 1_000
@@ -13,7 +14,8 @@ export const BotConfig = Type.Object({
   GROUP_ID: GroupId,
   INTERNAL_HOST: Type.String({ default: '127.0.0.1' }),
   INTERNAL_PORT: Type.Integer({ default: 8085, minimum: 0, maximum: 65_535 }),
-  INTERNAL_SECRET: Type.String({ minLength: 16 }),
+  /** One, or two by comma while it is changed: either is accepted. */
+  INTERNAL_SECRET: secretPair(16),
   MEMBER_ID_KEY: Type.String({ minLength: 16 }),
   /** JWK set as JSON; any of its keys opens a sealed password. */
   LOGIN_PRIVATE_KEYS: Type.String({ minLength: 2 }),
@@ -44,6 +46,8 @@ export const BotConfig = Type.Object({
   ANSWER_TIMEOUT_MS: duration(15 * SECOND, 200, MINUTE),
   RECONNECT_MIN_MS: duration(SECOND, 10, MINUTE),
   RECONNECT_MAX_MS: duration(5 * MINUTE, 10, 60 * MINUTE),
+  /** How often numbers of people who left without a claim are forgotten. */
+  STRANGERS_EVERY_MS: duration(60 * MINUTE, 100, 24 * 60 * MINUTE),
   SEND_GAP_MS: duration(1_500, 0, MINUTE),
   /** How long what was sent stays in memory for a recipient who could not read it. */
   RESEND_MEMORY_MS: duration(15 * MINUTE, SECOND, 60 * MINUTE),

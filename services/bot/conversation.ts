@@ -2,7 +2,7 @@
 import type { Language } from '../../contracts/ids.ts'
 import type { Membership } from './roster.ts'
 
-export type Intent = 'status' | 'login' | 'help' | 'other'
+export type Intent = 'status' | 'login' | 'erase' | 'help' | 'other'
 
 /** What is known of the newest claim of whoever writes. */
 export interface Claim {
@@ -26,6 +26,8 @@ export type Reply =
   | { readonly kind: 'say', readonly key: string, readonly values?: Values }
   /** Have a new password set and sent. */
   | { readonly kind: 'login' }
+  /** Have everything about this person's claims erased. */
+  | { readonly kind: 'erase' }
 export interface Values { readonly seconds?: number, readonly step?: string, readonly failure?: string, readonly time?: number }
 
 const MINUTE = 60_000
@@ -38,9 +40,11 @@ const ANSWERS_PER_HOUR_MAX = 20
 const WORDS: Readonly<Record<Exclude<Intent, 'other'>, readonly string[]>> = {
   status: ['status', 'cek', 'check'],
   login: ['sandi', 'kata sandi', 'password', 'pass', 'login', 'lupa sandi', 'lupa kata sandi', 'lupa password', 'reset', 'reset password', 'reset sandi'],
+  // Only these, word for word: what they do cannot be undone.
+  erase: ['hapus data', 'hapus data saya', 'hapus data aku', 'hapus dataku', 'hapus semua data', 'hapus semua data saya', 'delete my data', 'delete data', 'erase my data', 'delete all my data'],
   help: ['help', 'bantuan', 'bantu', 'menu', 'halo', 'hai', 'hi', 'hello', 'p', 'info'],
 }
-const ENGLISH = new Set(['password', 'pass', 'reset password', 'help', 'hi', 'hello', 'check'])
+const ENGLISH = new Set(['password', 'pass', 'reset password', 'help', 'hi', 'hello', 'check', 'delete my data', 'delete data', 'erase my data', 'delete all my data'])
 
 const plain = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ').trim()
 
@@ -57,8 +61,11 @@ export function languageFor (text: string, claim: Claim | null): Language {
   return claim?.language ?? (ENGLISH.has(plain(text)) ? 'en' : 'id')
 }
 
-/** `now` in epoch ms. The new talk is to be kept whatever the reply is. */
-export function replyTo (intent: Intent, claim: Claim | null, membership: Membership, talk: Talk, now: number): { reply: Reply, talk: Talk } {
+/**
+ * `now` in epoch ms. The new talk is to be kept whatever the reply is. `isNamed`: WhatsApp showed the number of whoever writes, so that there is no
+ * claim where none was found.
+ */
+export function replyTo (intent: Intent, claim: Claim | null, membership: Membership, talk: Talk, now: number, isNamed = true): { reply: Reply, talk: Talk } {
   const recent = talk.answeredAt.filter((at) => now - at < HOUR)
   const isStranger = claim === null && membership !== 'present'
   const silent = { reply: { kind: 'silence' }, talk: { ...talk, answeredAt: recent } } as const
@@ -66,6 +73,8 @@ export function replyTo (intent: Intent, claim: Claim | null, membership: Member
   const next: Talk = { ...talk, answeredAt: [...recent, now] }
   const say = (key: string, values?: Values): { reply: Reply, talk: Talk } => ({ reply: { kind: 'say', key, ...(values === undefined ? {} : { values }) }, talk: next })
 
+  // No oracle: WhatsApp vouches for the number, so everybody hears of themselves only.
+  if (intent === 'erase' && claim === null && isNamed) return say(membership === 'present' ? 'erase_nothing_member' : 'erase_nothing')
   if (isStranger) return say(membership === 'absent' ? 'stranger' : 'unavailable')
   switch (intent) {
     case 'status':
@@ -78,6 +87,10 @@ export function replyTo (intent: Intent, claim: Claim | null, membership: Member
       if (waitMs > 0) return say('login_too_soon', { seconds: Math.ceil(waitMs / 1_000) })
       return { reply: { kind: 'login' }, talk: { ...next, loginAt: now } }
     }
+    case 'erase':
+      // Without a number nobody can be found, and nothing may be promised.
+      if (!claim) return say('unavailable')
+      return claim.status === 'failed' || claim.status === 'deleted' ? { reply: { kind: 'erase' }, talk: next } : say('erase_has_server')
     case 'help':
     case 'other':
       // Asked for by name it always comes, otherwise once in a while.

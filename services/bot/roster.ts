@@ -81,6 +81,13 @@ export function learned (aliases: Aliases, people: readonly Person[], aliasesMax
   return next
 }
 
+/** Without the aliases of those numbers that nobody in the group has, of whom `isMeant`. Who is in the group stays known, because the group shows it. */
+export function forgotten (roster: Roster, isMeant: (phone: string) => boolean): Roster {
+  const { phones } = indexOf(roster.people)
+  const kept = [...roster.aliases].filter(([phone]) => phones.has(phone) || !isMeant(phone))
+  return kept.length === roster.aliases.size ? roster : { ...roster, aliases: new Map(kept) }
+}
+
 /** Every number by which a person is or was known: whoever changed numbers still holds what was claimed under the old one. */
 export function numbersOf (person: Person, aliases: Aliases): string[] {
   const former = person.lid === undefined ? [] : [...aliases].flatMap(([phone, lid]) => lid === person.lid ? [phone] : [])

@@ -7,6 +7,8 @@ export interface Cipher {
   seal (name: string, text: string): Uint8Array
   /** Permanent Fault SESSION_UNREADABLE. */
   open (name: string, sealed: Uint8Array): string
+  /** Sealed with another key than the one that seals now. */
+  isOld (sealed: Uint8Array): boolean
 }
 
 const VERSION = 1
@@ -16,8 +18,8 @@ const TAG_BYTES = 16
 const HEADER_BYTES = 1 + ID_BYTES + IV_BYTES + TAG_BYTES
 
 /**
- * AES-256-GCM. `secrets` are texts of at least 32 characters, separated by commas: the first seals, all open, so that a key is rotated by putting
- * the new one in front. Layout of a sealed value: version (1), key id (4), IV (12), tag (16), ciphertext.
+ * AES-256-GCM. `secrets` are texts of at least 32 characters, separated by commas: the first seals, all open, so that a key is rotated by
+ * giving both for a while. Layout of a sealed value: version (1), key id (4), IV (12), tag (16), ciphertext.
  */
 export function createCipher (secrets: string): Cipher {
   const keys = secrets.split(',').map((secret) => secret.trim()).filter(Boolean).map((secret) => {
@@ -26,7 +28,9 @@ export function createCipher (secrets: string): Cipher {
   })
   const [first] = keys
   if (!first) throw permanent('SESSION_UNREADABLE', 'there is no session key')
+  const idOf = (sealed: Uint8Array): Buffer => Buffer.from(sealed).subarray(1, 1 + ID_BYTES)
   return {
+    isOld: (sealed) => !idOf(sealed).equals(first.id),
     seal: (name, text) => {
       const iv = randomBytes(IV_BYTES)
       const cipher = createCipheriv('aes-256-gcm', first.key, iv).setAAD(Buffer.from(name))
@@ -35,8 +39,7 @@ export function createCipher (secrets: string): Cipher {
     },
     open: (name, sealed) => {
       const bytes = Buffer.from(sealed)
-      const id = bytes.subarray(1, 1 + ID_BYTES)
-      const key = keys.find((candidate) => candidate.id.equals(id))
+      const key = keys.find((candidate) => candidate.id.equals(idOf(bytes)))
       if (bytes.length < HEADER_BYTES || bytes[0] !== VERSION || !key) throw permanent('SESSION_UNREADABLE', 'the stored session was sealed with a key that is not configured')
       try {
         const iv = bytes.subarray(1 + ID_BYTES, 1 + ID_BYTES + IV_BYTES)

@@ -1,9 +1,10 @@
 // The linked device as Baileys keeps it (credentials and Signal keys), in NATS key-value. Losing any of it means that a person has to link
 // the bot again, so every write is awaited, and credentials are written in the order in which they changed.
+import { createHmac, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { BufferJSON, initAuthCreds, proto, type AuthenticationCreds, type AuthenticationState, type SignalDataSet, type SignalDataTypeMap } from '@whiskeysockets/baileys'
 import pLimit from 'p-limit'
-import { keyOf, type Bucket } from '../common/bucket.ts'
+import type { Bucket } from '../common/bucket.ts'
 import { Fault, transient } from '../common/fault.ts'
 import type { Cipher } from './session-cipher.ts'
 
@@ -20,6 +21,12 @@ export interface Session {
 }
 
 const CREDS = 'creds'
+/**
+ * Signal's ids hold numbers, and the name of an entry is no secret, so entries go by a keyed hash of them. The key is an entry of its own, sealed like
+ * all: it stays when the key that seals is changed, and goes with the session.
+ */
+const NAMES = 'names'
+const NAMES_KEY_BYTES = 32
 const WRITES_AT_ONCE_MAX = 64
 const RETRY_DELAY_MS = 250
 const CACHED_MAX = 20_000
@@ -68,6 +75,11 @@ export async function openSession (bucket: Bucket, cipher: Cipher, isHeld: () =>
     return text
   }
 
+  const namesKey = await read(NAMES) ?? randomBytes(NAMES_KEY_BYTES).toString('base64url')
+  // Every time, so that it is sealed with the key that seals now.
+  await write(NAMES, namesKey)
+  const nameOf = (type: string, id: string): string => `${type}.${createHmac('sha256', namesKey).update(id).digest('base64url')}`
+
   const stored = await read(CREDS)
   const creds = stored === null ? initAuthCreds() : JSON.parse(stored, BufferJSON.reviver) as AuthenticationCreds
   let writing: Promise<void> = Promise.resolve()
@@ -112,7 +124,31 @@ export async function openSession (bucket: Bucket, cipher: Cipher, isHeld: () =>
   }
 }
 
-const nameOf = (type: string, id: string): string => `${type}.${keyOf(id)}`
+export interface Resealed { readonly resealed: number, readonly unreadable: number }
+
+/**
+ * Seals anew whatever an earlier key sealed, before a term begins: once a term has begun with the new key, the earlier one may be dropped.
+ * What no key opens stays as it is; whether it is needed shows when it is read.
+ */
+export async function resealSession (bucket: Bucket, cipher: Cipher, isHeld: () => boolean): Promise<Resealed> {
+  const limit = pLimit(WRITES_AT_ONCE_MAX)
+  let [resealed, unreadable] = [0, 0]
+  await Promise.all((await bucket.keys()).map(async (name) => await limit(async () => {
+    const entry = await bucket.get(name)
+    if (!entry || !cipher.isOld(entry.value)) return
+    let text: string
+    try {
+      text = cipher.open(name, entry.value)
+    } catch {
+      unreadable++
+      return
+    }
+    if (!isHeld()) throw transient('LEASE_LOST', 'another bot may hold the session now')
+    // Only its holder writes the session, so a lost race is our own earlier write.
+    if (await bucket.update(name, cipher.seal(name, text), entry.revision) !== null) resealed++
+  })))
+  return { resealed, unreadable }
+}
 
 const entriesOf = (data: SignalDataSet) =>
   Object.entries(data).flatMap(([type, values]) => Object.entries(values ?? {}).map(([id, value]) => ({ type, id, value: value as unknown })))

@@ -1,6 +1,6 @@
 // Listens to members: each of their messages is taken once, and answered through the same mouth as everything else.
 import { createHash } from 'node:crypto'
-import { getClaim, type ClaimView } from '../../contracts/requests.ts'
+import { eraseMember, getClaim, type ClaimView } from '../../contracts/requests.ts'
 import type { Bus } from '../common/bus.ts'
 import type { Bucket } from '../common/bucket.ts'
 import { codeOf } from '../common/fault.ts'
@@ -31,6 +31,8 @@ export interface TalkOptions {
 
 const TALKS_MAX = 5_000
 const IN_HAND_MAX = 100
+/** Of somebody who changed numbers. */
+const NUMBERS_MAX = 3
 /** What waited longer while the bot was away would be answered to nobody's use. */
 const AGE_MS_MAX = 6 * 60 * 60_000
 
@@ -54,15 +56,16 @@ export function createTalk ({ bus, sent, sender, link, newLogin, identify, membe
       view = await claimOf(numbers)
     } catch (error) {
       log.warn({ code: codeOf(error), err: error }, 'a member wrote and the claims cannot be read')
-      if (intent === 'status' || intent === 'login') await say(to, languageFor(message.text, null), 'unavailable')
+      if (intent === 'status' || intent === 'login' || intent === 'erase') await say(to, languageFor(message.text, null), 'unavailable')
       return
     }
     const claim = view && claimIn(view)
-    const { reply, talk } = replyTo(intent, claim, membership(to), talks.get(id) ?? NEW_TALK, Date.now())
+    const { reply, talk } = replyTo(intent, claim, membership(to), talks.get(id) ?? NEW_TALK, Date.now(), numbers.length > 0)
     keep(id, talk)
     log.info({ intent, reply: reply.kind === 'say' ? reply.key : reply.kind, claimId: view?.claim_id }, 'a member wrote to the bot')
     const language = languageFor(message.text, claim)
     if (reply.kind === 'say') await say(to, language, reply.key, reply.values)
+    if (reply.kind === 'erase') await say(to, language, await erase(numbers))
     if (reply.kind === 'login' && view) await answerLogin(to, language, await newLogin(view, to, language))
   }
 
@@ -75,9 +78,25 @@ export function createTalk ({ bus, sent, sender, link, newLogin, identify, membe
     // What is left is that WhatsApp does not let us say anything.
   }
 
+  /** Under every number that the person had. Answers the key of what to say. */
+  async function erase (numbers: readonly string[]): Promise<string> {
+    let said = 'erase_nothing'
+    try {
+      for (const phone of numbers.slice(0, NUMBERS_MAX)) {
+        const result = await bus.request(eraseMember, { wa_jid: `${phone}@s.whatsapp.net`, by: 'the member', why: 'written to the bot' })
+        if (result.ok) said = 'erase_done'
+        else if (result.rejection === 'HAS_SERVER') return 'erase_has_server'
+      }
+      return said
+    } catch (error) {
+      log.warn({ code: codeOf(error), err: error }, 'a member wants to be erased and the claims cannot be reached')
+      return 'unavailable'
+    }
+  }
+
   async function claimOf (numbers: readonly string[]): Promise<ClaimView | null> {
     const views: ClaimView[] = []
-    for (const phone of numbers.slice(0, 3)) {
+    for (const phone of numbers.slice(0, NUMBERS_MAX)) {
       const found = await bus.request(getClaim, { wa_jid: `${phone}@s.whatsapp.net` })
       if (found.ok) views.push(found.claim)
     }

@@ -7,6 +7,8 @@
 //                      ▼   └ (noted; leaving once the server is ready)                                        ▼
 //                   failed ── Request ──▶ creating                                                         creating
 //
+// From failed and deleted, Erase leads back to none.
+//
 // HTTP and the book call both `leaving` and `deleting` "deleting".
 import type { Static } from 'typebox'
 import type { CancelReason, FailureCode, Step } from '../../contracts/codes.ts'
@@ -32,6 +34,9 @@ export interface Asked {
   readonly idempotencyKeyHash: string | undefined
 }
 
+/** An earlier claim of the member: enough to find what was said about it. */
+export interface Former { readonly claimId: string, readonly departures: number }
+
 interface Made extends Asked {
   /** How many departures this claim has had; numbers their jobs. */
   readonly departures: number
@@ -39,6 +44,8 @@ interface Made extends Asked {
   readonly askedAt: number
   /** The newest join or leave that a decision was made of. Outlives the claim. */
   readonly moved: Movement | undefined
+  /** Earlier claims, newest last. */
+  readonly former: readonly Former[]
 }
 
 export type Claim =
@@ -50,6 +57,8 @@ export type Claim =
   | Made & { readonly status: 'failed', readonly code: FailureCode }
   | Made & { readonly status: 'deleted' }
 
+export type EraseReason = 'asked' | 'retention'
+
 export type Command =
   | { readonly type: 'Request', readonly now: number } & Asked
   | { readonly type: 'ServerReady', readonly claimId: string, readonly server: Server }
@@ -60,6 +69,8 @@ export type Command =
   | { readonly type: 'ConfirmDeletion', readonly deleteJobId: string, readonly absentAt: number, readonly now: number }
   | { readonly type: 'RefuteDeletion', readonly deleteJobId: string }
   | { readonly type: 'RescheduleDeletion', readonly deleteJobId: string, readonly until: number }
+  /** `claimId`: only while this is the member's newest claim. */
+  | { readonly type: 'Erase', readonly reason: EraseReason, readonly claimId?: string }
 
 export type ClaimEvent =
   | { readonly type: 'Requested', readonly at: number } & Asked
@@ -69,8 +80,9 @@ export type ClaimEvent =
   | { readonly type: 'DeletionCancelled', readonly deleteJobId: string, readonly reason: CancelReason, readonly movement: Movement | undefined }
   | { readonly type: 'DeletionStarted', readonly deleteJobId: string }
   | { readonly type: 'Deleted', readonly deleteJobId: string, readonly userDeleted: boolean }
+  | { readonly type: 'Erased', readonly memberId: string, readonly claims: readonly Former[], readonly reason: EraseReason }
 
-export type Rejection = 'ALREADY_CLAIMED' | 'LEAVING' | 'NOT_CURRENT' | 'NOT_DUE' | 'STALE_CONFIRMATION' | 'STILL_CREATING'
+export type Rejection = 'HAS_SERVER' | 'ALREADY_CLAIMED' | 'LEAVING' | 'NOT_CURRENT' | 'NOT_DUE' | 'STALE_CONFIRMATION' | 'STILL_CREATING'
 
 /** At most one event: one publish is one commit. `happens: undefined` means that it has already happened, or changes nothing. */
 export type Decision = { readonly ok: true, readonly happens: ClaimEvent | undefined } | { readonly ok: false, readonly rejection: Rejection }
@@ -88,6 +100,9 @@ export const CONFIRMATION_AGE_MS_MAX = 2 * 60_000
 export function dueAt (leftAt: number, now: number, graceMs: number): number {
   return Math.max(leftAt + graceMs, now + Math.min(graceMs, WARNING_MS_MIN))
 }
+
+/** What was said about more claims than these has long gone by its age. */
+export const FORMER_MAX = 499
 
 /** Clocks of two machines may differ by this much; a leave that is older than the claim by more than that was before it. */
 export const CLOCK_DIFFERENCE_MS_MAX = 60_000
@@ -141,6 +156,13 @@ export function decide (claim: Claim, command: Command): Decision {
       return happens({ type: 'DeletionScheduled', reason: 'outage', departure: { ...departure, dueAt: command.until }, movement: undefined })
     }
     case 'ConfirmDeletion': return confirm(claim, command)
+    case 'Erase': {
+      if (claim.status === 'none') return nothing
+      if (command.claimId !== undefined && command.claimId !== claim.claimId) return rejected('NOT_CURRENT')
+      if (claim.status !== 'failed' && claim.status !== 'deleted') return rejected('HAS_SERVER')
+      const { claimId, departures, memberId } = claim
+      return happens({ type: 'Erased', memberId, claims: [...claim.former, { claimId, departures }], reason: command.reason })
+    }
   }
 }
 
@@ -180,7 +202,10 @@ function standing (claim: Claim): Departure | undefined {
 export function evolve (claim: Claim, event: ClaimEvent): Claim {
   if (event.type === 'Requested') {
     const { type: _, at, ...asked } = event
-    return { ...asked, status: 'creating', departures: 0, askedAt: at, moved: claim.status === 'none' ? undefined : claim.moved, departure: undefined }
+    const fresh = { ...asked, status: 'creating', departures: 0, askedAt: at, departure: undefined } as const
+    if (claim.status === 'none') return { ...fresh, moved: undefined, former: [] }
+    const { claimId, departures, moved, former } = claim
+    return { ...fresh, moved, former: [...former, { claimId, departures }].slice(-FORMER_MAX) }
   }
   if (claim.status === 'none') return claim
   switch (event.type) {
@@ -205,6 +230,8 @@ export function evolve (claim: Claim, event: ClaimEvent): Claim {
       return claim.status === 'leaving' ? { ...claim, status: 'deleting' } : claim
     case 'Deleted':
       return claim.status === 'deleting' ? { ...made(claim), status: 'deleted' } : claim
+    case 'Erased':
+      return { status: 'none' }
     default:
       return event satisfies never
   }
@@ -213,6 +240,6 @@ export function evolve (claim: Claim, event: ClaimEvent): Claim {
 const numberOf = (deleteJobId: string): number => Number(deleteJobId.slice(deleteJobId.lastIndexOf('-d') + 2))
 
 function made (claim: Made): Made {
-  const { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures, askedAt, moved } = claim
-  return { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures, askedAt, moved }
+  const { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures, askedAt, moved, former } = claim
+  return { claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash, departures, askedAt, moved, former }
 }

@@ -3,7 +3,7 @@
 import type { StoredMsg } from '@nats-io/jetstream'
 import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
-import { attributesOf, decodeEvent, eventId, MAC_HEADER } from '../common/envelope.ts'
+import { decodeEvent, eventId } from '../common/envelope.ts'
 import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { decide, evolve, type Claim, type Command, type Decision } from './claim.ts'
@@ -32,8 +32,11 @@ export interface Ledger {
   close (): Promise<void>
 }
 
-/** Replays what came after `from`, the sequence that the book reflects. Resolves when the projection has caught up. */
-export async function openLedger (options: { bus: Bus, log: Log, projection: Projection, mac: Mac, from: number, now: () => Date }): Promise<Ledger> {
+/**
+ * Replays what came after `from`, which the projection holds already. `reflected` is what the book once reflected: a stream that holds less was lost.
+ * Resolves when the projection has caught up.
+ */
+export async function openLedger (options: { bus: Bus, log: Log, projection: Projection, mac: Mac, from: number, reflected: number, now: () => Date }): Promise<Ledger> {
   const { bus, log, projection, mac, now } = options
   const { connection, jsm } = bus.raw
   let sequence = options.from
@@ -46,8 +49,8 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
   const queues = new Map<string, Promise<unknown>>()
 
   const { state } = await jsm.streams.info(STREAM)
-  if (state.last_seq < options.from) {
-    throw permanent('LEDGER_BEHIND_BOOK', `the book reflects ${options.from} events, the stream holds ${state.last_seq}: the stream was lost or restored; see RUNBOOK.md`)
+  if (state.last_seq < options.reflected) {
+    throw permanent('LEDGER_BEHIND_BOOK', `the book reflects ${options.reflected} events, the stream holds ${state.last_seq}: the stream was lost or restored; see RUNBOOK.md`)
   }
 
   const announced = connection.subscribe(`stored.${STREAM.toLowerCase()}.*.*`, { callback: () => { wake() } })
@@ -104,12 +107,13 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
   }
 
   /** What is no event of ours cannot have been decided by us: it is named loudly and passed over. */
-  function recordOf ({ seq, subject, header, data: body }: StoredMsg): LedgerRecord | undefined {
+  function recordOf ({ seq, subject, header, data }: StoredMsg): LedgerRecord | undefined {
     try {
-      const { id, type, time } = attributesOf(header)
-      if (!mac.verify({ subject, id, type, time: Number.isNaN(time.getTime()) ? '' : time.toISOString(), body }, header?.get(MAC_HEADER) ?? '')) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
-      const decoded = decodeEvent(LEDGER_EVENTS, { subject, headers: header, data: body })
-      return decoded && { id, type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
+      if (!mac.isOurs({ subject, header, data })) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
+      const decoded = decodeEvent(LEDGER_EVENTS, { subject, headers: header, data })
+      if (!decoded) return undefined
+      const { id, type, time } = decoded.event
+      return { id, type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
     } catch (error) {
       log.error({ sequence: seq, code: codeOf(error) }, 'the ledger holds a message that is no decision')
       return undefined
@@ -154,8 +158,9 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
       const claim = evolve(state.claim, read(definition.type, data, time))
       const id = eventId(definition, key)
       try {
-        const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string, causation, sign: mac.sign }, `claims.${memberId}.*`, state.sequence)
-        if (result.kind === 'stored') {
+        const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string | undefined, causation, sign: mac.sign }, `claims.${memberId}.*`, state.sequence)
+        // An id that was stored before, and whose message was erased since, is answered as if it had been stored now.
+        if (result.kind === 'stored' && result.sequence > state.sequence) {
           projection.apply({ id, type: definition.type, time, sequence: result.sequence, data: data as LedgerRecord['data'] })
           return { decision, claim }
         }

@@ -1,10 +1,11 @@
 // What the ledger says, in memory: every claim as the outside sees it, and each member's claim as decisions need it.
 import { evolve, type Claim } from './claim.ts'
 import { read, viewed } from './record.ts'
+import { claimErased } from '../../contracts/events/claims.ts'
 import type { ClaimView } from '../../contracts/requests.ts'
 
 /** An event of the ledger at its place. */
-export interface LedgerRecord { readonly id: string, readonly type: string, readonly time: Date, readonly sequence: number, readonly data: { readonly claim_id: string, readonly member_id: string } }
+export interface LedgerRecord { readonly id: string, readonly type: string, readonly time: Date, readonly sequence: number, readonly data: { readonly member_id: string } }
 
 /** A member's newest claim and the sequence of its newest event; 0 where there is none. */
 export interface MemberState { readonly claim: Claim, readonly sequence: number, readonly lastEventId: string | undefined }
@@ -17,9 +18,15 @@ export class Projection {
   /** Members known from the book alone: enough to answer questions, not to decide. */
   readonly #summaries = new Map<string, ClaimView>()
   readonly #listeners: Array<(view: ClaimView) => void> = []
+  readonly #forgetters: Array<(claimId: string) => void> = []
 
   onChange (listener: (view: ClaimView) => void): void {
     this.#listeners.push(listener)
+  }
+
+  /** Told of each claim that was erased. */
+  onForgotten (listener: (claimId: string) => void): void {
+    this.#forgetters.push(listener)
   }
 
   /** Takes a claim over from the book. */
@@ -34,7 +41,8 @@ export class Projection {
     const { member_id: memberId } = record.data
     const before = this.#members.get(memberId)
     if (before && record.sequence <= before.sequence) return
-    if (!before && this.#summaries.has(memberId)) {
+    // What is erased needs no history.
+    if (!before && this.#summaries.has(memberId) && record.type !== claimErased.type) {
       // The book's summary is behind, and its member must be read anew from the stream before a decision.
       this.#stale.add(memberId)
       return
@@ -52,6 +60,11 @@ export class Projection {
    */
   rebuild (memberId: string, records: readonly LedgerRecord[], sequence: number): MemberState {
     const known = this.#members.get(memberId)
+    if (sequence === 0 && known?.claim.status === 'none') {
+      // The word that the member was erased has gone, too, by its time.
+      this.#members.delete(memberId)
+      return NOBODY
+    }
     if (sequence === 0 || (known && known.sequence >= sequence)) return known ?? NOBODY
     let state = NOBODY
     for (const record of records) state = this.#advance(memberId, state, record)
@@ -65,12 +78,23 @@ export class Projection {
     const claim = evolve(before.claim, read(record.type, record.data, record.time))
     const state = { claim, sequence: record.sequence, lastEventId: record.id }
     this.#members.set(memberId, state)
+    if (record.type === claimErased.type) this.#forget(memberId)
     if (claim !== before.claim && claim.status !== 'none') {
       const view = viewed(claim, this.#views.get(claim.claimId), record.time.toISOString())
       this.#views.set(claim.claimId, view)
       for (const listener of this.#listeners) listener(view)
     }
     return state
+  }
+
+  #forget (memberId: string): void {
+    this.#summaries.delete(memberId)
+    this.#stale.delete(memberId)
+    for (const { claim_id: claimId, member_id } of this.#views.values()) {
+      if (member_id !== memberId) continue
+      this.#views.delete(claimId)
+      for (const forget of this.#forgetters) forget(claimId)
+    }
   }
 
   /** Undefined where the stream has to be asked first. */

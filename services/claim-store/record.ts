@@ -1,11 +1,11 @@
 // Between the decisions (claim.ts) and what is stored: events of the CLAIMS stream, and entries of the book. Pure.
 import type { Static, TObject } from 'typebox'
 import type { EventDefinition } from '../../contracts/define.ts'
-import { claimActivated, claimDeleted, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted, departureKey } from '../../contracts/events/claims.ts'
+import { claimActivated, claimDeleted, claimErased, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted, departureKey } from '../../contracts/events/claims.ts'
 import type { BookEntry, ClaimView } from '../../contracts/requests.ts'
 import type { Claim, ClaimEvent, Movement } from './claim.ts'
 
-export const LEDGER_EVENTS: readonly EventDefinition[] = [claimRequested, claimActivated, claimFailed, deletionScheduled, deletionCancelled, deletionStarted, claimDeleted]
+export const LEDGER_EVENTS: readonly EventDefinition[] = [claimRequested, claimActivated, claimFailed, deletionScheduled, deletionCancelled, deletionStarted, claimDeleted, claimErased]
 
 /** What one decision is on the stream. `key` derives from the fact, so the same decision stored twice is stored once. */
 export interface Written { readonly definition: EventDefinition, readonly key: string, readonly data: Record<string, unknown> }
@@ -20,6 +20,7 @@ export function written (claim: Claim, event: ClaimEvent): Written {
     return write(claimRequested, claimId, data)
   }
   if (claim.status === 'none') throw new Error(`${event.type} without a claim`)
+  if (event.type === 'Erased') return write(claimErased, claim.claimId, { member_id: event.memberId, claims: event.claims.map(({ claimId, departures }) => ({ claim_id: claimId, departures })), reason: event.reason })
   const about = { claim_id: claim.claimId, member_id: claim.memberId, wa_jid: claim.waJid, language: claim.language }
   switch (event.type) {
     case 'Activated': return write(claimActivated, claim.claimId, { ...about, ...event.server, template: claim.template })
@@ -80,6 +81,10 @@ export function read (type: string, data: unknown, time: Date): ClaimEvent {
     case claimDeleted.type: {
       const d = data as Static<typeof claimDeleted.data>
       return { type: 'Deleted', deleteJobId: d.delete_job_id, userDeleted: d.user_deleted }
+    }
+    case claimErased.type: {
+      const { member_id, claims, reason } = data as Static<typeof claimErased.data>
+      return { type: 'Erased', memberId: member_id, claims: claims.map(({ claim_id, departures }) => ({ claimId: claim_id, departures })), reason }
     }
     default: throw new Error(`${type} is no event of the ledger`)
   }

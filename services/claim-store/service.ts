@@ -3,7 +3,7 @@ import type { Static } from 'typebox'
 import { deletionConfirmed, deletionPostponed, deletionRefuted } from '../../contracts/events/deletions.ts'
 import { memberJoined, memberLeft } from '../../contracts/events/members.ts'
 import { serverDeleted, serverFailed, serverProgressed, serverReady } from '../../contracts/events/servers.ts'
-import { createClaim, getClaim, listClaims, type ClaimView } from '../../contracts/requests.ts'
+import { createClaim, eraseMember, getClaim, listClaims, type ClaimView } from '../../contracts/requests.ts'
 import { answering, type Bus, type Responder } from '../common/bus.ts'
 import { on, type Handler } from '../common/consume.ts'
 import { permanent, transient } from '../common/fault.ts'
@@ -56,6 +56,16 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
     return look()
   }
 
+  async function erase (question: Static<typeof eraseMember.question>): Promise<Static<typeof eraseMember.answer>> {
+    const memberId = 'member_id' in question ? question.member_id : 'wa_jid' in question ? memberIdOf(memberIdKey, question.wa_jid) : (await find(question))?.member_id
+    if (memberId === undefined) return { ok: false, rejection: 'NOT_FOUND' }
+    const { decision } = await ledger.execute(memberId, { type: 'Erase', reason: 'asked' }, {})
+    const { by, why } = question
+    log.info({ memberId, by, why, result: decision.ok ? decision.happens?.type ?? 'NOT_FOUND' : decision.rejection }, 'a member is to be erased')
+    if (!decision.ok) return { ok: false, rejection: 'HAS_SERVER' }
+    return decision.happens ? { ok: true, member_id: memberId } : { ok: false, rejection: 'NOT_FOUND' }
+  }
+
   async function withStep (view: ClaimView): Promise<ClaimView> {
     if (view.status !== 'creating') return view
     const progress = await bus.last('SERVERS', `servers.${view.claim_id}.progressed`, [serverProgressed])
@@ -79,6 +89,7 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
         return view ? { ok: true, claim: await withStep(view) } : { ok: false, rejection: 'NOT_FOUND' }
       }),
       answering(listClaims, list),
+      answering(eraseMember, erase),
     ],
     serverHandlers: [
       on(serverReady, async ({ id, data: { claim_id: claimId, member_id: memberId, ...server } }) => {

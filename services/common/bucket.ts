@@ -9,6 +9,8 @@ export interface Entry { readonly value: Uint8Array, readonly revision: number, 
 /**
  * A NATS key-value bucket. Writes are compare-and-set: `create` and `update` answer the new revision, or null where somebody was first.
  * Keys are `[-/_=.a-zA-Z0-9]+`: encode anything else (`keyOf`). Every call throws a transient Fault NATS_UNAVAILABLE where NATS does not answer.
+ * Of a bucket that `overwrites`, an `update` overwrites on the disk what it replaces, as far as NATS can be reached: what it could not overwrite
+ * stays in the history until `eraseMessages` looks for it.
  */
 export interface Bucket {
   get (key: string): Promise<Entry | null>
@@ -34,6 +36,9 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
   const jsm = await jetstreamManager(connection, { checkAPI: false })
   // `allow_direct` must be said when opening, or every read takes the slower stream API and needs rights on it (client 3.4.0).
   const kv: KV = await reaching(() => new Kvm(connection).open(definition.name, { bindOnly: true, allow_direct: true }))
+  const overwritten = async (revision: number): Promise<void> => {
+    if (definition.overwrites) await jsm.streams.deleteMessage(`KV_${definition.name}`, revision, true).catch(() => {})
+  }
   const conflictAsNull = async (write: () => Promise<number>): Promise<number | null> => {
     try {
       return await reaching(write)
@@ -49,7 +54,11 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
       return { value: entry.value, revision: entry.revision, text: () => entry.string() }
     },
     create: async (key, value) => await conflictAsNull(() => kv.create(key, value)),
-    update: async (key, value, revision) => await conflictAsNull(() => kv.update(key, value, revision)),
+    update: async (key, value, revision) => {
+      const written = await conflictAsNull(() => kv.update(key, value, revision))
+      if (written !== null) await overwritten(revision)
+      return written
+    },
     put: async (key, value) => await reaching(() => kv.put(key, value)),
     delete: async (key) => { await reaching(() => kv.delete(key)) },
     // The client's own `keys` makes a consumer, and who may make one may have its messages sent anywhere.

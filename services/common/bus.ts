@@ -4,11 +4,12 @@ import { Svcm, ServiceError, type Service } from '@nats-io/services'
 import { RequestError, type Msg, type NatsConnection } from '@nats-io/transport-node'
 import type { Static, TObject, TSchema } from 'typebox'
 import { subjectOf, type EventDefinition, type RequestDefinition, type ServiceName } from '../../contracts/define.ts'
-import type { BucketDefinition, ConsumerDefinition } from '../../contracts/streams.ts'
+import type { BucketDefinition, ConsumerDefinition, StreamDefinition } from '../../contracts/streams.ts'
 import { openBucket, type Bucket } from './bucket.ts'
 import { createCauseCheck } from './causation.ts'
 import { connectNats, type NatsAccess } from './connect.ts'
 import { consume, type Handler, type Subscription } from './consume.ts'
+import { openCounters, type Counters } from './counters.ts'
 import { decodeEvent, encodeEvent, MAC_HEADER, problemsOf, validatorOf, type Event } from './envelope.ts'
 import { codeOf, Fault, permanent, transient } from './fault.ts'
 import type { Log } from './log.ts'
@@ -49,6 +50,7 @@ export interface Bus {
   /** Answers questions as a NATS service, load-balanced over replicas. */
   respond (answers: readonly Responder[]): Promise<void>
   bucket (definition: BucketDefinition): Promise<Bucket>
+  counters (definition: StreamDefinition): Counters
   /** The raw clients, for adapters that need what is not above (replay, schedule listing). Only files named *stream*, *ledger* or *schedule* use it. */
   readonly raw: { connection: NatsConnection, js: JetStreamClient, jsm: JetStreamManager }
   isConnected (): boolean
@@ -178,6 +180,7 @@ export async function createBus (options: BusOptions): Promise<Bus> {
       await connection.flush()
     },
     bucket: async (definition) => await openBucket(connection, definition),
+    counters: ({ name }) => openCounters(connection, name, () => connected && !connection.isClosed()),
     raw: { connection, js, jsm },
     isConnected: () => connected && !connection.isClosed(),
     close: async () => {

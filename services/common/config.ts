@@ -1,10 +1,10 @@
-import { readFileSync, statSync } from 'node:fs'
 import type { Static, TObject, TSchema } from 'typebox'
 import { Value } from 'typebox/value'
+import { readSecretFile } from './secret-file.ts'
 
 /**
  * Reads a service's configuration from `env` by its schema and freezes it. Absent and empty are the same. `NAME_FILE` gives the path of a
- * file that holds the value of `NAME` (one trailing newline is dropped); such a file must not be readable by group or others.
+ * file that holds the value of `NAME`; secret-file.ts says which files are refused.
  * Throws one error that names every problem and shows no value.
  */
 export function loadConfig<Schema extends TObject> (schema: Schema, env: Readonly<Record<string, string | undefined>>): Readonly<Static<Schema>> {
@@ -19,7 +19,8 @@ export function loadConfig<Schema extends TObject> (schema: Schema, env: Readonl
   if (!Value.Check(schema, candidate)) {
     for (const error of Value.Errors(schema, candidate)) {
       const missing = error.keyword === 'required' ? (error.params as { requiredProperties?: string[] }).requiredProperties ?? [] : []
-      if (missing.length > 0) problems.push(...missing.map((name) => `${name} is missing`))
+      // Of a file that was refused the reason has been said.
+      if (missing.length > 0) problems.push(...missing.filter((name) => !env[`${name}_FILE`]).map((name) => `${name} is missing`))
       else problems.push(`${error.instancePath.slice(1)} ${error.message}`)
     }
   }
@@ -40,15 +41,8 @@ function textOf (name: string, env: Readonly<Record<string, string | undefined>>
   const path = env[`${name}_FILE`]
   if (!path) return env[name] || undefined
   if (env[name]) problems.push(`${name} and ${name}_FILE are both set`)
-  try {
-    const mode = statSync(path).mode & 0o077
-    if (mode !== 0) {
-      problems.push(`${name}_FILE can be read by others: chmod 600 ${path}`)
-      return undefined
-    }
-    return readFileSync(path, 'utf8').replace(/\n$/, '') || undefined
-  } catch (error) {
-    problems.push(`${name}_FILE cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown'})`)
-    return undefined
-  }
+  const read = readSecretFile(path)
+  if ('text' in read) return read.text
+  problems.push(`${name}_FILE ${read.problem}`)
+  return undefined
 }

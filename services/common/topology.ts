@@ -3,7 +3,7 @@
 // they wait for its mark.
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, RetentionPolicy, StorageType, jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream'
+import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, PersistMode, RetentionPolicy, StorageType, jetstreamManager, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream'
 import { Kvm } from '@nats-io/kv'
 import { nanos, type NatsConnection } from '@nats-io/transport-node'
 import { BUCKETS, CONSUMERS, filtersOf, STREAMS, topologyBucket, type BucketDefinition, type ConsumerDefinition, type StreamDefinition } from '../../contracts/streams.ts'
@@ -63,7 +63,7 @@ function atLeast (version: string, minimum: readonly number[]): boolean {
 }
 
 async function ensureStream (jsm: JetStreamManager, definition: StreamDefinition, replicas: number): Promise<void> {
-  const { name, subjects, summary, maxAgeMs, maxBytes, maxMsgBytes, duplicateWindowMs, schedules, isAnnounced } = definition
+  const { name, subjects, summary, maxAgeMs, maxBytes, maxMsgBytes, duplicateWindowMs, schedules, counters, isAnnounced } = definition
   const config: Partial<StreamConfig> & { name: string } = {
     name, subjects: [...subjects], description: summary,
     retention: RetentionPolicy.Limits, storage: StorageType.File, discard: DiscardPolicy.Old, num_replicas: replicas,
@@ -71,9 +71,18 @@ async function ensureStream (jsm: JetStreamManager, definition: StreamDefinition
     allow_direct: true,
     ...(isAnnounced ? { republish: { src: '>', dest: 'stored.>', headers_only: true } } : {}),
     ...(schedules ? { allow_msg_schedules: true, allow_msg_ttl: true } : {}),
+    // A count is acknowledged before it is on disk, so a server that is killed forgets its last milliseconds; for a limit that is little.
+    // A stream in memory would itself be gone after a restart of a single server. Replicated streams have no such mode.
+    ...(counters ? { allow_msg_counter: true, max_msgs_per_subject: 1, ...(replicas === 1 ? { persist_mode: PersistMode.Async } : {}) } : {}),
   }
   try {
-    await jsm.streams.info(name)
+    const { config: current } = await jsm.streams.info(name)
+    // The mode cannot be changed, and what counters hold is worth a minute.
+    if (counters && current.num_replicas !== replicas) {
+      await jsm.streams.delete(name)
+      await ignoring(STREAM_EXISTS, jsm.streams.add(config))
+      return
+    }
     await jsm.streams.update(name, config)
   } catch (error) {
     if (codeOfApi(error) !== STREAM_NOT_FOUND) throw error

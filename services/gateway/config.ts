@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { GroupId } from '../../contracts/ids.ts'
 import { CommonConfig } from '../common/run.ts'
+import { secretPair } from '../common/secret-pair.ts'
 
 const PerMinute = (fallback: number) => Type.Integer({ minimum: 1, maximum: 1_000_000, default: fallback })
 
@@ -9,10 +10,13 @@ export const Config = Type.Object({
   HTTP_HOST: Type.String({ default: '127.0.0.1' }),
   /** The public port; 0 takes any free one. */
   HTTP_PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 8080 }),
+  /** Connections at once; beyond, new ones are closed. Fewer than the process may have files open (`ulimit -n`), or the gateway loses NATS and the bot too. */
+  HTTP_SOCKETS_MAX: Type.Integer({ minimum: 10, maximum: 1_000_000, default: 5_000 }),
   /** Addresses and CIDR ranges of the reverse proxies, by comma. Only they may say for whom they speak (X-Forwarded-For). */
   TRUST_PROXY: Type.Optional(Type.String({ pattern: '^[0-9A-Fa-f.:/, ]+$', maxLength: 2_000 })),
   BOT_URL: Type.String({ pattern: '^https?://[^\\s]+$' }),
-  INTERNAL_SECRET: Type.String({ minLength: 16, maxLength: 256 }),
+  /** One, or two by comma while it is changed: the first is sent. */
+  INTERNAL_SECRET: secretPair(16),
   TEMPLATES_FILE: Type.String({ default: 'config/templates.json' }),
   MESSAGES_DIR: Type.String({ default: 'config/messages' }),
   /** Told to visitors who are not in the group yet. */
@@ -26,7 +30,7 @@ export const Config = Type.Object({
   /** Other origins that serve the claim page and may use the API from there, by comma: `https://klaim.example`. */
   CORS_ORIGIN: Type.Optional(Type.String({ pattern: '^https?://[^\\s,/*]+( *, *https?://[^\\s,/*]+)*$', maxLength: 2_000 })),
   /** The webhook for outside bots: one secret, or two by comma while it is changed. Absent: there is no webhook. */
-  WEBHOOK_SECRETS: Type.Optional(Type.String({ pattern: '^[^\\s,]{32,256}( *, *[^\\s,]{32,256})?$' })),
+  WEBHOOK_SECRETS: Type.Optional(secretPair(32)),
   /** The watched group and the key of the pseudonyms, as the bot and claim-store have them; needed by the webhook only. */
   GROUP_ID: Type.Optional(GroupId),
   MEMBER_ID_KEY: Type.Optional(Type.String({ minLength: 32 })),

@@ -10,6 +10,7 @@ import type { App } from './gateway.ts'
 import { errorPage } from './pages/error-page.ts'
 import { bodyOf, Refusal, refusalOf, wordsOf } from './refusal.ts'
 import { requestLanguage } from './request-language.ts'
+import { BARE_HEADERS } from './security-headers.ts'
 
 export interface ErrorOptions { readonly messages: Messages, readonly inviteUrl: string | undefined, readonly log: Log }
 
@@ -63,6 +64,7 @@ export function refuseOtherMethods (app: App, routes: ReadonlyMap<string, { meth
   }
 }
 
+const CLOSING_MS_MAX = 1_000
 const CLIENT_ERRORS: Readonly<Record<string, number>> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }
 
 /** What is no HTTP request at all never reaches a route; it is answered on the socket, in the default language. */
@@ -75,6 +77,9 @@ export function answerBrokenRequest (messages: Messages) {
     const status = CLIENT_ERRORS[error.code ?? ''] ?? 400
     const body: ErrorBody = { error: { code: 'INVALID_REQUEST', message: messages.say('id', 'errors.INVALID_REQUEST') } }
     const text = JSON.stringify(body)
-    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`)
+    const headers = { ...BARE_HEADERS, 'cache-control': 'no-store', 'content-type': 'application/json; charset=utf-8', 'content-length': Buffer.byteLength(text), connection: 'close' }
+    socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${text}`)
+    // Who is told to go and does not close their side would hold the connection.
+    setTimeout(() => { socket.destroy() }, CLOSING_MS_MAX).unref()
   }
 }

@@ -32,6 +32,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** People see this address in a browser: its errors are pages. */
     page?: boolean
+    /** False: no other origin may read it (cors.ts). */
+    cors?: false
   }
   interface FastifyRequest {
     /** For the log line of the request: which claim it was about, and which code it ended in. */

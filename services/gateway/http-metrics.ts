@@ -14,6 +14,7 @@ export function createHttpMetrics ({ registry }: Metrics) {
     }),
     claims: new Counter({ name: 'klaim_claim_attempts_total', help: 'Attempts to claim, by result: accepted, or the code of the refusal', labelNames: ['result'] as const, registers }),
     notices: new Counter({ name: 'klaim_webhook_notices_total', help: 'Notices told by webhook, by result: accepted, duplicate (taken, and known already), or the code of the refusal', labelNames: ['result'] as const, registers }),
+    limitCounts: new Counter({ name: 'klaim_limit_counts_total', help: 'Counts for limits: shared with all gateways, or alone because NATS did not answer', labelNames: ['how'] as const, registers }),
   }
 }
 

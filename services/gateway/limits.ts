@@ -1,7 +1,13 @@
-// How often somebody may ask, counted in this process: with n gateways a limit is n times as high.
-import { createHmac, randomBytes } from 'node:crypto'
-import rateLimit from '@fastify/rate-limit'
+// How often somebody may ask, counted over all gateways. Who asks too often is told when to come again and is never shut out: thousands of
+// members share the address of a mobile network.
+import { hkdfSync } from 'node:crypto'
+import { isIP } from 'node:net'
+import rateLimit, { normalizeIP, type CreateRateLimitOptions } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Counters } from '../common/counters.ts'
+import type { Log } from '../common/log.ts'
+import type { HttpMetrics } from './http-metrics.ts'
+import { createLimitStore } from './limit-store.ts'
 import { Refusal } from './refusal.ts'
 
 export interface Limits {
@@ -11,19 +17,39 @@ export interface Limits {
   look (request: FastifyRequest): Promise<void>
 }
 
-const MINUTE_MS = 60_000
-/** Addresses and numbers remembered at once; beyond, those seen longest ago are forgotten. */
-const REMEMBERED_MAX = 50_000
+export interface LimitsOptions {
+  readonly perMinute: { readonly attemptsPerAddress: number, readonly attemptsPerNumber: number, readonly looksPerAddress: number }
+  readonly counters: Counters
+  /** What all gateways share anyway. */
+  readonly internalSecret: string
+  readonly log: Log
+  readonly metrics: HttpMetrics
+  readonly now: () => Date
+}
 
-export async function createLimits (app: FastifyInstance, perMinute: { attemptsPerAddress: number, attemptsPerNumber: number, looksPerAddress: number }): Promise<Limits> {
+const MINUTE_MS = 60_000
+/** An IPv6 network of 64 bits is one customer, who can take any address of it. */
+const IPV6_NETWORK_BITS = 64
+
+export async function createLimits (app: FastifyInstance, { perMinute, counters, internalSecret, log, metrics, now }: LimitsOptions): Promise<Limits> {
   const numbers = new WeakMap<FastifyRequest, string>()
-  // Numbers are remembered under a key that dies with the process, so that a memory dump is no list of members.
-  const key = randomBytes(32)
-  // The plugin's own key for an address takes an IPv6 network of 64 bits, which is one customer, as one.
-  await app.register(rateLimit, { global: false, cache: REMEMBERED_MAX, timeWindow: MINUTE_MS, ipv6Subnet: 64 })
-  const attempts = app.createRateLimit({ max: perMinute.attemptsPerAddress, timeWindow: MINUTE_MS })
-  const looks = app.createRateLimit({ max: perMinute.looksPerAddress, timeWindow: MINUTE_MS })
-  const perNumber = app.createRateLimit({ max: perMinute.attemptsPerNumber, timeWindow: MINUTE_MS, keyGenerator: (request) => numbers.get(request) ?? '' })
+  let isShared = true
+  const onCounted = (how: 'shared' | 'alone', error?: unknown): void => {
+    metrics.limitCounts.inc({ how })
+    if (isShared === (how === 'shared')) return
+    isShared = how === 'shared'
+    if (isShared) log.info('limits are shared with the other gateways again')
+    else log.warn({ code: 'NATS_UNAVAILABLE', err: error }, 'limits are counted by this gateway alone')
+  }
+  await app.register(rateLimit, {
+    global: false, timeWindow: MINUTE_MS, keyGenerator: (request) => normalizeIP(addressOf(request), IPV6_NETWORK_BITS),
+    store: createLimitStore({ counters, key: new Uint8Array(hkdfSync('sha256', internalSecret, '', 'klaim: names of limits', 32)), now, onCounted }),
+  })
+  // The name of its group tells the store which limit a count is for.
+  const limiter = (groupId: string, options: CreateRateLimitOptions): ReturnType<typeof app.createRateLimit> => app.createRateLimit(Object.assign(options, { groupId }))
+  const attempts = limiter('attempts', { max: perMinute.attemptsPerAddress })
+  const looks = limiter('looks', { max: perMinute.looksPerAddress })
+  const perNumber = limiter('numbers', { max: perMinute.attemptsPerNumber, keyGenerator: (request) => numbers.get(request) ?? '' })
 
   async function count (limiter: typeof attempts, request: FastifyRequest): Promise<void> {
     const result = await limiter(request)
@@ -33,8 +59,13 @@ export async function createLimits (app: FastifyInstance, perMinute: { attemptsP
     attempt: async (request) => { await count(attempts, request) },
     look: async (request) => { await count(looks, request) },
     number: async (request, waJid) => {
-      numbers.set(request, createHmac('sha256', key).update(waJid).digest('base64url'))
+      numbers.set(request, waJid)
       await count(perNumber, request)
     },
   }
+}
+
+/** Whatever a trusted proxy put through that is no address (`unknown`, an address with its port) counts as the proxy itself: otherwise each such text would have limits of its own. */
+export function addressOf ({ ip, socket }: Pick<FastifyRequest, 'ip'> & { socket: { remoteAddress?: string | undefined } }): string {
+  return isIP(ip) === 0 ? socket.remoteAddress ?? '' : ip
 }

@@ -17,11 +17,14 @@ interface RouteSchema {
   readonly response: Readonly<Record<string, TSchema>>
 }
 
-const ROUTES: ReadonlyArray<{ method: 'get' | 'post', path: string, schema: RouteSchema, responses: Readonly<Record<string, Response>> }> = [
+const ROUTES: ReadonlyArray<{ method: 'get' | 'post', path: string, schema: RouteSchema, example?: object, responses: Readonly<Record<string, Response>> }> = [
   {
-    method: 'post', path: '/api/claim', schema: createClaimSchema,
+    method: 'post', path: '/api/claim', schema: createClaimSchema, example: { username: 'member1', wa_number_e164: '0812 0000 0001', template: 'nodejs' },
     responses: {
-      202: { description: 'Accepted. Location is the address of its status, Retry-After when to look.', headers: ['Location', 'Retry-After'] },
+      202: {
+        description: 'Accepted. Location is the address of its status, Retry-After when to look.', headers: ['Location', 'Retry-After'],
+        links: { status: { operationId: claimStatusSchema.operationId, parameters: { id: '$response.body#/claim_id' } } },
+      },
       400: { description: 'INVALID_PHONE, INVALID_USERNAME, INVALID_PASSWORD, INVALID_TEMPLATE or INVALID_REQUEST' },
       403: { description: 'NOT_MEMBER: the number is not in the group' },
       409: { description: 'ALREADY_CLAIMED or LEAVING, with the claim that stands in the way' },
@@ -65,7 +68,7 @@ const ROUTES: ReadonlyArray<{ method: 'get' | 'post', path: string, schema: Rout
   { method: 'get', path: '/readyz', schema: readyzSchema, responses: { 200: { description: 'Ready' }, 503: { description: 'Not ready' } } },
 ]
 
-interface Response { readonly description: string, readonly headers?: readonly string[] }
+interface Response { readonly description: string, readonly headers?: readonly string[], readonly links?: object }
 
 const COMPONENTS: Readonly<Record<string, TSchema>> = { ClaimForm, ClaimAccepted, ClaimProgress, TemplateOffers, WebhookNotice, WebhookAccepted, ErrorBody }
 
@@ -80,7 +83,7 @@ const ACCEPT_LANGUAGE = { name: 'Accept-Language', in: 'header', description: 'i
 /** As plain JSON values. */
 export function openApiDocument (): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {}
-  for (const { method, path, schema, responses } of ROUTES) paths[path] = { ...paths[path], [method]: operationOf(path, schema, responses) }
+  for (const { method, path, schema, responses, example } of ROUTES) paths[path] = { ...paths[path], [method]: operationOf(path, schema, responses, example) }
   return plain({
     openapi: '3.1.0',
     info: {
@@ -94,19 +97,20 @@ export function openApiDocument (): Record<string, unknown> {
   })
 }
 
-function operationOf (path: string, schema: RouteSchema, responses: Readonly<Record<string, Response>>): Record<string, unknown> {
+function operationOf (path: string, schema: RouteSchema, responses: Readonly<Record<string, Response>>, example: object | undefined): Record<string, unknown> {
   const { operationId, summary, description, headers, params, body } = schema
   const parameters = [...parametersOf(params, 'path'), ...parametersOf(headers, 'header'), ...(path.startsWith('/api/') ? [ACCEPT_LANGUAGE] : [])]
   return {
     operationId, summary,
     ...(description === undefined ? {} : { description }),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined ? {} : { requestBody: { required: true, content: jsonOf(body) } }),
-    responses: Object.fromEntries(Object.entries(responses).map(([status, { description, headers = [] }]) => {
+    ...(body === undefined ? {} : { requestBody: { required: true, content: jsonOf(body, example) } }),
+    responses: Object.fromEntries(Object.entries(responses).map(([status, { description, headers = [], links }]) => {
       const answer = schema.response[status] ?? schema.response[`${status[0]}xx`]
       return [status, {
         description,
         ...(headers.length === 0 ? {} : { headers: Object.fromEntries(headers.map((name) => [name, HEADERS[name]])) }),
+        ...(links === undefined ? {} : { links }),
         ...(answer === undefined || status === '304' ? {} : { content: jsonOf(answer) }),
       }]
     })),
@@ -122,9 +126,9 @@ function parametersOf (schema: TSchema | undefined, place: 'path' | 'header'): o
 }
 
 /** A schema that has a name is referred to by it. */
-function jsonOf (schema: TSchema): object {
+function jsonOf (schema: TSchema, example?: object): object {
   const name = Object.keys(COMPONENTS).find((candidate) => COMPONENTS[candidate] === schema)
-  return { 'application/json': { schema: name === undefined ? schema : { $ref: `#/components/schemas/${name}` } } }
+  return { 'application/json': { schema: name === undefined ? schema : { $ref: `#/components/schemas/${name}` }, ...(example === undefined ? {} : { example }) } }
 }
 
 /** Without what TypeBox keeps beside the JSON schema. */

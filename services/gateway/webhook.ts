@@ -10,6 +10,7 @@ import { validatorOf } from '../common/envelope.ts'
 import { transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { memberIdOf } from '../common/member-id.ts'
+import { secretsOf } from '../common/secret-pair.ts'
 import type { Config } from './config.ts'
 import { createNonceStore } from './nonce-store.ts'
 import { Refusal } from './refusal.ts'
@@ -30,7 +31,7 @@ export function webhookSettings (config: Pick<Config, 'WEBHOOK_SECRETS' | 'GROUP
   const { WEBHOOK_SECRETS, GROUP_ID: groupId, MEMBER_ID_KEY: memberIdKey } = config
   if (WEBHOOK_SECRETS === undefined) return undefined
   if (groupId === undefined || memberIdKey === undefined) throw new Error('invalid configuration: WEBHOOK_SECRETS needs GROUP_ID and MEMBER_ID_KEY')
-  return { secrets: WEBHOOK_SECRETS.split(',').map((secret) => secret.trim()), groupId, memberIdKey }
+  return { secrets: secretsOf(WEBHOOK_SECRETS), groupId, memberIdKey }
 }
 
 export async function createWebhook (options: { settings: WebhookSettings, bus: Pick<Bus, 'bucket' | 'publish' | 'isConnected'>, log: Log, now: () => Date }): Promise<Webhook> {

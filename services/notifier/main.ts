@@ -1,3 +1,5 @@
+import { maxAgeMsOf } from '../../contracts/streams.ts'
+import { startAging } from '../common/aging.ts'
 import { createBus } from '../common/bus.ts'
 import { natsOf } from '../common/connect.ts'
 import { loadMessages } from '../common/messages.ts'
@@ -10,11 +12,15 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const wording = createWording(loadMessages(config.MESSAGES_DIR), config.PANEL_PUBLIC_URL)
   const bus = await createBus({ ...natsOf(config), service: 'notifier', log, metrics, now })
   startNotifying({ bus, wording, log })
+  const aging = startAging({ bus, what: [{ stream: 'MESSAGES', filter: 'messages.>', maxAgeMs: maxAgeMsOf('MESSAGES') }], now, log })
   // Nobody asks the notifier anything; this is how `nats service ls` shows it.
   await bus.respond([])
   return {
     checks: { nats: () => bus.isConnected() ? 'ok' : 'not connected' },
-    stop: async () => { await bus.close() },
+    stop: async () => {
+      await aging.stop()
+      await bus.close()
+    },
   }
 }
 

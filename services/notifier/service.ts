@@ -1,9 +1,11 @@
-import { claimActivated, claimDeleted, claimFailed, deletionCancelled, deletionScheduled } from '../../contracts/events/claims.ts'
+import { claimActivated, claimDeleted, claimErased, claimFailed, deletionCancelled, deletionScheduled } from '../../contracts/events/claims.ts'
 import { messageOutbound } from '../../contracts/events/messages.ts'
 import { notifierClaims } from '../../contracts/streams.ts'
 import type { Bus } from '../common/bus.ts'
 import { on, type Subscription } from '../common/consume.ts'
 import type { Event } from '../common/envelope.ts'
+import { eraseMessages } from '../common/erase-stream.ts'
+import { checkForgotten } from '../common/forgotten.ts'
 import type { Log } from '../common/log.ts'
 import type { Notice, Wording } from './wording.ts'
 
@@ -25,5 +27,12 @@ export function startNotifying (options: { bus: Bus, wording: Wording, log: Log 
     on(deletionScheduled, async (event) => { await say(event, wording.deletionScheduled(event.data)) }),
     on(deletionCancelled, async (event) => { await say(event, wording.deletionCancelled(event.data)) }),
     on(claimDeleted, async (event) => { await say(event, wording.deleted(event.data)) }),
+    // The id of a notice holds that of its claim.
+    on(claimErased, async ({ data }, { count }) => {
+      const { member_id: memberId, claims } = data
+      await checkForgotten(bus, data, count)
+      const notices = await eraseMessages(bus, { stream: 'MESSAGES', filter: 'messages.outbound.*', matches: (subject) => claims.some(({ claim_id: claimId }) => subject.includes(claimId)) })
+      log.info({ memberId, notices }, 'the notices of a former member are erased')
+    }),
   ])
 }

@@ -187,7 +187,8 @@ export function createBuilder (options: BuilderOptions): Builder {
       if (!failure?.code.startsWith('PANEL_') || !codeOf(error).startsWith('PANEL_')) throw error
       log.warn({ claimId: claim_id, code: codeOf(error) }, 'an account without a server stays on the panel')
     }
-    await save(work, { ...withoutServer(work.held.progress), state: 'failed' })
+    // What remains is the word that this claim is over, and why: its request may be delivered again.
+    await save(work, { ...begun(claim_id, progress.member_id), state: 'failed', ...(failure === undefined ? {} : { failure }) })
   }
 
   const create = createCreation({ panel, inventory, register, lostCreateWaitMs, now, save, say })

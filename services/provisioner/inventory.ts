@@ -1,4 +1,5 @@
 // What is free on the nodes: read once for all claims, and reserved in NATS so that no two of our claims go for the same port.
+import { createHash } from 'node:crypto'
 import type { Bucket } from '../common/bucket.ts'
 import type { Log } from '../common/log.ts'
 import { broken, choose, type Breaker, type NodeView, type Port } from './allocation.ts'
@@ -79,8 +80,8 @@ export function createInventory ({ read, reservations, freshMs, breakMs, now, ra
 
   async function reserve (id: number, claimId: string): Promise<boolean> {
     taken.set(id, now() + RESERVED_MS)
-    if (await reservations.create(keyOfPort(id), claimId) !== null) return true
-    return (await reservations.get(keyOfPort(id)))?.text() === claimId
+    if (await reservations.create(keyOfPort(id), holder(claimId)) !== null) return true
+    return (await reservations.get(keyOfPort(id)))?.text() === holder(claimId)
   }
 
   const isOut = (node: number): boolean => (breakers.get(node)?.openUntil ?? 0) > now()
@@ -108,7 +109,7 @@ export function createInventory ({ read, reservations, freshMs, breakMs, now, ra
     },
     release: async (port, claimId) => {
       const held = await reservations.get(keyOfPort(port))
-      if (held?.text() === claimId) await reservations.delete(keyOfPort(port))
+      if (held?.text() === holder(claimId)) await reservations.delete(keyOfPort(port))
       taken.delete(port)
     },
     failed: (node) => { breakers.set(node, broken(breakers.get(node), now(), breakMs)) },
@@ -119,5 +120,7 @@ export function createInventory ({ read, reservations, freshMs, breakMs, now, ra
   }
 }
 
+/** What goes by its time stays in the file, so no claim's id is put there. */
+const holder = (claimId: string): string => createHash('sha256').update(claimId).digest('base64url')
 const keyOfPort = (id: number): string => `port-${id}`
 const isWildcard = (ip: string): boolean => ip === '0.0.0.0' || ip === '::'

@@ -28,6 +28,9 @@ export interface PasswordResetOptions {
   readonly log: Log
 }
 
+/** Where the time of a member's last reset stands. */
+export const resetKey = (memberId: string): string => `reset.${memberId}`
+
 /** Whoever asks waits 30 s. */
 const ANSWER_MS = 20_000
 
@@ -63,7 +66,7 @@ export function createPasswordReset ({ panel, store, bucket, seal, newPassword, 
   }
 
   return async (question) => {
-    const key = `reset.${question.member_id}`
+    const key = resetKey(question.member_id)
     const waitS = await reserve(key)
     if (waitS > 0) return { ok: false, rejection: 'TOO_SOON', retry_after_s: waitS }
     try {

@@ -50,6 +50,8 @@ export interface Pterodactyl {
   user (id: number, lane: Lane, signal: AbortSignal): Promise<Account | null>
   /** Everything else of the account stays as it is on the panel. `beforeSend` runs when the call has its turn; what it throws cancels the call. */
   setPassword (user: Account, password: string, lane: Lane, signal: AbortSignal, claim?: Identity, beforeSend?: () => Promise<void>): Promise<void>
+  /** Everything else of the account stays as it is on the panel. For scripts/rekey-members. */
+  setEmail (user: Account, email: string, lane: Lane, signal: AbortSignal): Promise<void>
   /** `kept`: the panel says that it still owns servers. */
   deleteUser (id: number, signal: AbortSignal): Promise<'gone' | 'kept'>
   /** Throws only where the create was certainly not carried out. `beforeSend` runs when it has its turn. */
@@ -151,6 +153,11 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
       throw permanent('IDENTITY_CONFLICT', 'the user name is taken in every form')
     },
     user: async (id, lane, signal) => (await get(UserItem, { route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal }))?.attributes ?? null,
+    setEmail: async ({ id, username, first_name, last_name }, email, lane, signal) => {
+      // Without an external id and a password the panel keeps both.
+      const answer = await client.send({ method: 'PATCH', route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal, body: { email, username, first_name, last_name } })
+      if (answer.kind === 'lost' || answer.status !== 200) throw faultOf(answer)
+    },
     setPassword: async (user, password, lane, signal, claim, beforeSend) => {
       const { id, email, username, first_name, last_name } = user
       const answer = await client.send({

@@ -1,10 +1,13 @@
 // The provisioner put together: what it hears, what it answers, how it ends.
-import { claimRequested, deletionStarted } from '../../contracts/events/claims.ts'
+import { claimErased, claimRequested, deletionStarted } from '../../contracts/events/claims.ts'
 import { getClaim, listClaims, resetPassword } from '../../contracts/requests.ts'
-import { allocationsBucket, provisionerClaims, provisioningBucket, templatesBucket } from '../../contracts/streams.ts'
+import { allocationsBucket, maxAgeMsOf, provisionerClaims, provisioningBucket, templatesBucket } from '../../contracts/streams.ts'
+import { startAging } from '../common/aging.ts'
 import { answering, type Bus } from '../common/bus.ts'
 import { on, type EventData } from '../common/consume.ts'
+import { eraseMessages } from '../common/erase-stream.ts'
 import { codeOf, permanent, transient } from '../common/fault.ts'
+import { checkForgotten } from '../common/forgotten.ts'
 import type { Runtime } from '../common/run.ts'
 import { createSealer } from '../common/seal.ts'
 import type { Templates } from '../common/templates.ts'
@@ -16,7 +19,7 @@ import { createInstalls } from './installs.ts'
 import { createInventory } from './inventory.ts'
 import { createPanelBudget } from './panel-budget.ts'
 import { createPanelClient } from './panel-client.ts'
-import { createPasswordReset } from './password-reset.ts'
+import { createPasswordReset, resetKey } from './password-reset.ts'
 import { randomPassword } from './password.ts'
 import { createProgressStore } from './progress-store.ts'
 import { createPterodactyl } from './pterodactyl.ts'
@@ -111,10 +114,27 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
     throw count < DISBELIEF_DELIVERIES ? transient('CAUSE_UNKNOWN', words) : permanent('CAUSE_UNKNOWN', words)
   }
 
+  /** A request may come again after its member was erased, and what was written down about it, so that it looks like a new one. */
+  async function isErased (memberId: string, sequence: number): Promise<boolean> {
+    const word = await bus.last('CLAIMS', `claims.${memberId}.erased`, [claimErased])
+    return word !== null && word.sequence > sequence
+  }
+
+  async function forget ({ member_id: memberId, claims }: EventData<typeof claimErased>): Promise<void> {
+    let [events, entries] = [0, 0]
+    for (const { claim_id: claimId } of claims) {
+      events += await eraseMessages(bus, { stream: 'SERVERS', filter: `servers.${claimId}.*` })
+      entries += await eraseMessages(bus, { stream: `KV_${provisioningBucket.name}`, filter: `$KV.${provisioningBucket.name}.${claimId}` })
+    }
+    entries += await eraseMessages(bus, { stream: `KV_${provisioningBucket.name}`, filter: `$KV.${provisioningBucket.name}.${resetKey(memberId)}` })
+    log.info({ memberId, events, entries }, 'what was done for a former member is erased')
+  }
+
   const checking = setInterval(() => {
     if (templatesState === 'unknown') void vanishedState().then((state) => { templatesState = state })
   }, VANISHED_CHECK_EVERY_MS)
 
+  const aging = startAging({ bus, what: [{ stream: 'SERVERS', filter: 'servers.>', maxAgeMs: maxAgeMsOf('SERVERS') }], now: date, log })
   const nodes = [...new Set([...templates.values()].flatMap(({ definition }) => definition.nodes))]
   const warm = (): void => { void inventory.warm(nodes, waits.signal).catch((error: unknown) => { log.warn({ code: codeOf(error) }, 'the nodes could not be read') }) }
   // A wrong key or address shows at the start rather than at the first claim.
@@ -123,9 +143,14 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
 
   await bus.respond([answering(resetPassword, resetting)])
   const subscription = bus.consume(provisionerClaims, [
-    on(claimRequested, async (event, { count }) => {
+    on(claimRequested, async (event, { count, sequence }) => {
+      if (await isErased(event.data.member_id, sequence)) return
       await believed(event.data, count)
       await builder.build(event, count, waits.signal)
+    }),
+    on(claimErased, async ({ data }, { count }) => {
+      await checkForgotten(bus, data, count)
+      await forget(data)
     }),
     on(deletionStarted, async (event, { count }) => { await deleter.remove(event, count, waits.signal) }),
   ])
@@ -141,6 +166,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
       waits.abort()
       const late = setTimeout(() => { calls.abort() }, STOP_CALLS_MS)
       await subscription.stop()
+      await aging.stop()
       clearTimeout(late)
       await panel.close()
     },

@@ -38,6 +38,13 @@ export function departed (record: BrakeRecord, memberId: string, at: number, ros
   return { ...record, departures, rosterSize: size, tripped }
 }
 
+/** Without what it knows of a member. `jobs`: those of the member's deletions. */
+export function forgotten (record: BrakeRecord, memberId: string, jobs: ReadonlySet<string>): BrakeRecord | null {
+  const departures = record.departures.filter(([member]) => member !== memberId)
+  const confirmations = record.confirmations.filter(([job]) => !jobs.has(job))
+  return departures.length === record.departures.length && confirmations.length === record.confirmations.length ? null : { ...record, departures, confirmations }
+}
+
 export function isOn (record: BrakeRecord, now: number): boolean {
   return record.tripped !== null && now < record.tripped.releasesAt
 }

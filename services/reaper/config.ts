@@ -1,10 +1,12 @@
 import { Type, type Static } from 'typebox'
 import { CommonConfig } from '../common/run.ts'
+import { secretPair } from '../common/secret-pair.ts'
 
 export const Config = Type.Object({
   ...CommonConfig,
   BOT_URL: Type.String({ pattern: '^https?://' }),
-  INTERNAL_SECRET: Type.String({ minLength: 32 }),
+  /** One, or two by comma while it is changed: the first is sent. */
+  INTERNAL_SECRET: secretPair(32),
   /** The same as claim-store's. */
   GRACE_MS: Type.Integer({ minimum: 1_000, maximum: 30 * 24 * 3_600_000 }),
   /** Overdue for longer than this without having been put off means that we were away. Default: the grace, but at least 15 minutes. */

@@ -1,20 +1,22 @@
 import { Counter, Gauge } from 'prom-client'
 import { brakeBucket, reaperClaims, reaperDue, reaperMembers } from '../../contracts/streams.ts'
+import { startAging } from '../common/aging.ts'
 import { createBus } from '../common/bus.ts'
 import { natsOf } from '../common/connect.ts'
 import { codeOf } from '../common/fault.ts'
 import { createMembership } from '../common/membership.ts'
 import { run, type Start } from '../common/run.ts'
+import { firstOf } from '../common/secret-pair.ts'
 import { BRAKE_POLICY } from './brake.ts'
 import { createBrakeStore } from './brake-store.ts'
 import { Config } from './config.ts'
-import { createReaper } from './service.ts'
+import { createReaper, KEPT_S } from './service.ts'
 
 const OUTAGE_MS_MIN = 15 * 60_000
 
 export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const bus = await createBus({ ...natsOf(config), service: 'reaper', log, metrics, now })
-  const membership = createMembership(config.BOT_URL, config.INTERNAL_SECRET)
+  const membership = createMembership(config.BOT_URL, firstOf(config.INTERNAL_SECRET))
   const registers = [metrics.registry]
   const verdicts = new Counter({ name: 'klaim_deletion_verdicts_total', help: 'Looks at deletions that were due, by what came of them', labelNames: ['verdict'] as const, registers })
   const pending = new Gauge({ name: 'klaim_deletions_pending', help: 'Scheduled deletions, at the last sweep', registers })
@@ -33,6 +35,8 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   bus.consume(reaperClaims, reaper.claimHandlers)
   bus.consume(reaperDue, reaper.dueHandlers)
 
+  // A schedule may be older; it goes when it fires.
+  const aging = startAging({ bus, what: ['due', 'confirmed', 'refuted', 'postponed', 'unscheduled'].map((event) => ({ stream: 'DELETIONS', filter: `deletions.${event}.*`, maxAgeMs: KEPT_S * 1_000 })), now, log })
   let sweeping: Promise<void> | undefined
   const sweep = (): void => {
     sweeping ??= reaper.sweep().then((seen) => {
@@ -48,6 +52,7 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
     stop: async () => {
       clearInterval(sweeper)
       await sweeping
+      await aging.stop()
       await bus.close()
       await membership.close()
     },

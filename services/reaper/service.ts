@@ -1,21 +1,25 @@
 // Wake-ups, departures and the sweep, turned into verdicts and said on the DELETIONS stream.
 import type { Static } from 'typebox'
-import { deletionCancelled, deletionScheduled, departureKey } from '../../contracts/events/claims.ts'
+import { claimErased, deletionCancelled, deletionScheduled, departureKey } from '../../contracts/events/claims.ts'
 import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled, pendingSubject } from '../../contracts/events/deletions.ts'
 import { memberLeft } from '../../contracts/events/members.ts'
 import { getBrake, getClaim, listClaims, rosterSummary, setBrake, type ClaimView } from '../../contracts/requests.ts'
 import { answering, type Bus, type Responder } from '../common/bus.ts'
 import { on, type Handler } from '../common/consume.ts'
 import { eventId } from '../common/envelope.ts'
+import { eraseMessages } from '../common/erase-stream.ts'
 import { codeOf } from '../common/fault.ts'
+import { checkForgotten } from '../common/forgotten.ts'
 import type { Log } from '../common/log.ts'
 import type { Membership } from '../common/membership.ts'
-import { departed, held, isOn, paced, released, type BrakePolicy, type BrakeRecord } from './brake.ts'
+import { departed, forgotten, held, isOn, paced, released, type BrakePolicy, type BrakeRecord } from './brake.ts'
 import type { BrakeStore } from './brake-store.ts'
 import { beforeRoster, byRoster, type RosterAnswer, type Verdict } from './policy.ts'
 
 /** What a deletion's events are kept for, in seconds. */
-const KEPT_S = 30 * 24 * 3600
+export const KEPT_S = 30 * 24 * 3600
+/** What was said about earlier departures of one claim has gone by its age. */
+const DEPARTURES_MAX = 1_000
 const SPREAD_PACE_MS = 4 * 60_000
 
 export interface ReaperOptions {
@@ -137,6 +141,15 @@ export function createReaper (options: ReaperOptions): Reaper {
     return last ? Date.parse((last.event.data as Static<typeof deletionPostponed.data>).until) : null
   }
 
+  /** Everything about the deletions of a former member, a schedule that is left included. */
+  async function forget ({ member_id: memberId, claims }: Static<typeof claimErased.data>): Promise<void> {
+    const jobs = claims.flatMap(({ claim_id: claimId, departures }) => Array.from({ length: Math.min(departures, DEPARTURES_MAX) }, (_, n) => `${claimId}-d${departures - n}`))
+    let events = 0
+    for (const job of jobs) events += await eraseMessages(bus, { stream: 'DELETIONS', filter: `deletions.*.${job}` })
+    await brake.change((record) => forgotten(record, memberId, new Set(jobs)))
+    log.info({ memberId, events }, 'the deletions of a former member are erased')
+  }
+
   /** Sizes come from the bot; without it the last known one has to do. */
   async function rosterSize (): Promise<number | undefined> {
     try {
@@ -187,6 +200,10 @@ export function createReaper (options: ReaperOptions): Reaper {
     sweep,
     claimHandlers: [
       on(deletionScheduled, async ({ id, data }) => { await schedule(data, Date.parse(data.deletion_scheduled_at), id) }),
+      on(claimErased, async ({ data }, { count }) => {
+        await checkForgotten(bus, data, count)
+        await forget(data)
+      }),
       on(deletionCancelled, async ({ id, data }) => {
         await bus.publish(deletionUnscheduled, { key: data.delete_job_id, data: jobOf(data), correlation: data.claim_id, causation: id, ttlS: KEPT_S, cancelSchedule: pendingSubject(data.delete_job_id) })
       }),

@@ -1,6 +1,6 @@
 // What is left to see after many people came at once: the login in each chat, the streams, the panel's own count of calls.
+import { connectNats } from '../common/connect.ts'
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
 import { CONSUMERS } from '../../contracts/streams.ts'
 import type { System } from '../../deploy/staging/system.ts'
 import { until, type Message, type PanelState } from './journey.ts'
@@ -54,8 +54,8 @@ export function callsOf (requests: PanelState['requests']): { own: number, all: 
 /** Nearest rank; `share` from 0 to 1. */
 export const quantile = (values: readonly number[], share: number): number => values.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(values.length * share) - 1)] ?? NaN
 
-async function withStreams<Result> (system: System, ask: (jsm: JetStreamManager) => Promise<Result>): Promise<Result> {
-  const connection = await connect({ servers: system.nats.url })
+export async function withStreams<Result> (system: System, ask: (jsm: JetStreamManager) => Promise<Result>): Promise<Result> {
+  const connection = await connectNats(system.nats.access('operator'), 'operator')
   try {
     return await ask(await jetstreamManager(connection))
   } finally {

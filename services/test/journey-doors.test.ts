@@ -1,6 +1,6 @@
 import t from 'tap'
-import { connect } from '@nats-io/transport-node'
 import { jetstreamManager } from '@nats-io/jetstream'
+import { connectNats } from '../common/connect.ts'
 import type { Service } from '../../deploy/staging/system.ts'
 import { killedJourney, startJourneySystem } from './journey.ts'
 
@@ -25,7 +25,7 @@ t.test('the journey with nats-server killed after every step', async (t) => {
 })
 
 t.test('afterwards nobody has left a dead letter', async (t) => {
-  const connection = await connect({ servers: system.nats.url })
+  const connection = await connectNats(system.nats.access('operator'), 'operator')
   const { state } = await (await jetstreamManager(connection)).streams.info('DEAD_LETTERS')
   t.equal(state.messages, 0)
   await connection.close()

@@ -39,6 +39,8 @@ export interface Nats {
   /** `${monitoringUrl}/jsz`, `/healthz`, `/varz` … */
   monitoringUrl: string
   storeDir: string
+  /** The configuration it was started with; SIGHUP has it read again. */
+  configFile: string
   /** Sends the signal (default SIGKILL) and, for a signal that ends a process, resolves when it has ended. SIGSTOP makes it hang, and resolves when it does. */
   kill: (signal?: NodeJS.Signals) => Promise<void>
   /** Ends the server if it still runs (SIGTERM) and starts it again on the same port and store. */
@@ -109,6 +111,7 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
     port,
     monitoringUrl: `http://127.0.0.1:${monitoringPort}`,
     storeDir,
+    configFile,
     kill,
     restart: async () => {
       await kill('SIGTERM')

@@ -2,12 +2,14 @@
 import type { ServerResponse } from 'node:http'
 import { badRequest, PanelError } from './errors.ts'
 import { isFields } from './json.ts'
+import { acl, apiKey } from './keys.ts'
 import { turn } from './knobs.ts'
 import { isPassword } from './passwords.ts'
 import { match } from './routing.ts'
 import type { Fields } from './json.ts'
 import type { CommitKind, Knobs, WingsKnobs } from './knobs.ts'
 import type { Incoming, Outcome } from './kernel.ts'
+import type { ApiKey } from './keys.ts'
 import type { RateLimiter } from './rate-limit.ts'
 import type { ServerStatus, State } from './state.ts'
 import type { Wings } from './wings.ts'
@@ -42,13 +44,16 @@ export interface Admin {
   setTransfer: (id: number, isTransferring: boolean) => boolean
   power: (id: number, signal: 'start' | 'stop') => boolean
   installFinished: (id: number, isSuccessful: boolean, isReinstall?: boolean) => boolean
+  /** An administrator makes or deletes an application key with all rights; of the first administrator. Forgotten at a restart. */
+  addKey: (key: string) => void
+  removeKey: (key: string) => boolean
   resetRateLimit: () => void
   resetCounters: () => void
 }
 
-interface AdminContext { state: State, knobs: Knobs, wings: Wings, workers: WorkerPool, limiter: RateLimiter }
+interface AdminContext { state: State, knobs: Knobs, wings: Wings, workers: WorkerPool, limiter: RateLimiter, keys: Map<string, ApiKey> }
 
-export function createAdmin ({ state, knobs, wings, workers, limiter }: AdminContext) {
+export function createAdmin ({ state, knobs, wings, workers, limiter, keys }: AdminContext) {
   const requests: Summary['requests'] = {}
 
   const actions: Admin = {
@@ -95,6 +100,8 @@ export function createAdmin ({ state, knobs, wings, workers, limiter }: AdminCon
     },
     power: (id, signal) => wings.power(state.servers.get(id)?.uuid ?? '', signal),
     installFinished: (id, isSuccessful, isReinstall = false) => wings.installFinished(state.servers.get(id)?.uuid ?? '', isSuccessful, isReinstall),
+    addKey: key => { keys.set(key, apiKey(key, 1, acl(3))) },
+    removeKey: key => keys.delete(key),
     resetRateLimit: () => { limiter.reset() },
     resetCounters: () => { for (const route of Object.keys(requests)) delete requests[route] }
   }
@@ -108,6 +115,8 @@ export function createAdmin ({ state, knobs, wings, workers, limiter }: AdminCon
       case 'transfer': return actions.setTransfer(id, body.transferring !== false)
       case 'power': return actions.power(id, body.signal === 'stop' ? 'stop' : 'start')
       case 'install-finished': return actions.installFinished(id, body.successful === true, body.reinstall === true)
+      case 'add-key': return actions.addKey(String(body.key))
+      case 'remove-key': return actions.removeKey(String(body.key))
       case 'reset-rate-limit': return actions.resetRateLimit()
       case 'reset-counters': return actions.resetCounters()
       case 'login': return { accepted: actions.login(String(body.username ?? body.email), String(body.password)) }

@@ -41,7 +41,7 @@ export interface Outcome {
 
 export interface Kernel { handle: (incoming: Incoming) => Promise<Outcome> }
 
-export function createKernel (context: PanelContext, keys: readonly ApiKey[], limiter: RateLimiter, now: () => number): Kernel {
+export function createKernel (context: PanelContext, keys: Iterable<ApiKey>, limiter: RateLimiter, now: () => number): Kernel {
   const { state, knobs } = context
   const routes = [...userRoutes(context), ...infrastructureRoutes(context), ...serverRoutes(context)]
 

@@ -83,16 +83,17 @@ export async function startPanel (options: PanelOptions = {}): Promise<Panel> {
     otherAdmin: newKey('ptla_'),
     plainUser: newKey('ptla_')
   }
-  const apiKeys = [
-    apiKey(keys.application, 1, acl(3)), apiKey(keys.read, 1, acl(1)), apiKey(keys.usersOnly, 1, acl(0, { users: 3 })), apiKey(keys.none, 1, acl(0)),
-    apiKey(keys.account, 1, acl(0)), apiKey(keys.otherAdmin, 2, acl(3)), apiKey(keys.plainUser, 3, acl(3))
-  ]
+  const rights = new Map([
+    [keys.application, apiKey(keys.application, 1, acl(3))], [keys.read, apiKey(keys.read, 1, acl(1))], [keys.usersOnly, apiKey(keys.usersOnly, 1, acl(0, { users: 3 }))],
+    [keys.none, apiKey(keys.none, 1, acl(0))], [keys.account, apiKey(keys.account, 1, acl(0))], [keys.otherAdmin, apiKey(keys.otherAdmin, 2, acl(3))],
+    [keys.plainUser, apiKey(keys.plainUser, 3, acl(3))]
+  ])
 
   const workers = createWorkerPool(() => knobs.workers)
   const wings = createWings({ state, knobs, workers, log, ...options.wings === undefined ? {} : { wings: options.wings } })
   const limiter = createRateLimiter(() => ({ hitsMax: knobs.rateLimit, windowMs: knobs.rateWindowMs }), Date.now)
-  const kernel = createKernel({ state, knobs, wings, transform: createTransformers(state) }, apiKeys, limiter, Date.now)
-  const admin = createAdmin({ state, knobs, wings, workers, limiter })
+  const kernel = createKernel({ state, knobs, wings, transform: createTransformers(state) }, { [Symbol.iterator]: () => rights.values() }, limiter, Date.now)
+  const admin = createAdmin({ state, knobs, wings, workers, limiter, keys: rights })
   const respond = createResponder(knobs)
   if (options.stateFile !== undefined) await wings.resume(options.restartOf ?? 'panel')
 

@@ -11,6 +11,7 @@ const MINUTE = 60_000
 t.test('what a text asks for', async (t) => {
   const rows: Array<[string, string]> = [
     ['STATUS', 'status'], [' status? ', 'status'], ['cek', 'status'], ['SANDI', 'login'], ['sandi dong kak', 'login'], ['Password!', 'login'], ['lupa kata sandi', 'login'],
+    ['HAPUS DATA', 'erase'], ['hapus data saya.', 'erase'], ['Delete my data', 'erase'], ['hapus', 'other'], ['hapus data dong kak', 'other'], ['jangan hapus data saya', 'other'], ['bagaimana cara hapus data', 'other'],
     ['bantuan', 'help'], ['hi', 'help'], ['halo', 'help'], ['terima kasih', 'other'], ['', 'other'], ['my password is not a word for strangers at all', 'other'], ['🙏', 'other'],
   ]
   for (const [text, intent] of rows) t.equal(intentOf(text), intent, `"${text}" is ${intent}`)
@@ -41,6 +42,25 @@ t.test('what a member hears', async (t) => {
     t.equal(said('login', claim), login, `${claim?.status ?? 'no claim'}: ${login}`)
     t.equal(said('help', claim), 'help')
   }
+})
+
+t.test('whoever wants to be forgotten', async (t) => {
+  const said = (claim: Claim | null, membership: 'present' | 'absent' | 'unknown', isNamed = true) => {
+    const { reply } = replyTo('erase', claim, membership, NEW_TALK, now, isNamed)
+    return reply.kind === 'say' ? reply.key : reply.kind
+  }
+  for (const status of ['failed', 'deleted'] as const) for (const membership of ['present', 'absent', 'unknown'] as const) t.equal(said({ ...active, status }, membership), 'erase', `${status}, ${membership}`)
+  for (const status of ['creating', 'active', 'deleting'] as const) t.equal(said({ ...active, status }, 'absent'), 'erase_has_server', status)
+  t.same([said(null, 'present'), said(null, 'absent'), said(null, 'unknown')], ['erase_nothing_member', 'erase_nothing', 'erase_nothing'])
+  t.same([said(null, 'present', false), said(null, 'absent', false)], ['unavailable', 'stranger'], 'nothing is promised to somebody whose number is hidden')
+  let talk: Talk = NEW_TALK
+  const replies = Array.from({ length: 3 }, () => {
+    const answered = replyTo('erase', null, 'absent', talk, now)
+    talk = answered.talk
+    return answered.reply.kind
+  })
+  t.same(replies, ['say', 'silence', 'silence'], 'a stranger hears it once an hour')
+  t.equal(languageFor('delete my data', null), 'en')
 })
 
 t.test('nobody gets too much', async (t) => {

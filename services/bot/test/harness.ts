@@ -31,7 +31,7 @@ export const seal = await createSealer(JSON.stringify({ ...await exportJWK(publi
 
 export const sessionKey = '0123456789abcdef0123456789abcdef'
 export const memberIdKey = 'a member id key for tests'
-export const internalSecret = 'an internal secret for tests'
+export const internalSecret = 'an-internal-secret-for-tests'
 export const jidOf = (number: string): string => `${number}@s.whatsapp.net`
 export const memberOf = (number: string): string => memberIdOf(memberIdKey, jidOf(number))
 export const member = (n: number): string => `62812${String(n).padStart(8, '0')}`

@@ -26,6 +26,14 @@ t.test('the internal port', async (t) => {
   t.equal(await post({ [INTERNAL_SECRET_HEADER]: internalSecret }, JSON.stringify({ wa_jid: 'x'.repeat(5_000) })), 413, 'of bounded size')
 })
 
+t.test('the internal port while the secret is changed', async (t) => {
+  const { bot } = await world(t)
+  const next = 'another-internal-secret'
+  const { url } = await bot({ INTERNAL_SECRET: `${internalSecret},${next}` })
+  const ask = async (secret: string): Promise<number> => (await fetch(new URL('/internal/pairing', url), { headers: { [INTERNAL_SECRET_HEADER]: secret } })).status
+  t.same([await ask(internalSecret), await ask(next), await ask(`${internalSecret},${next}`), await ask('')], [200, 200, 401, 401], 'takes either, and not both at once')
+})
+
 t.test('members whose number the group hides', async (t) => {
   const { whatsapp, bot, logged, told, events } = await world(t)
   const hidden = whatsapp.addPerson({ number: '6281200000091', isHidden: true, inGroup: true })

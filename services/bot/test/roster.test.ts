@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import { difference, identified, learned, membershipOf, numbersOf, type Person } from '../roster.ts'
+import { difference, forgotten, identified, learned, membershipOf, numbersOf, type Person } from '../roster.ts'
 import { isReliable, judge, membershipIn, NOTHING_BELIEVED, removedFromGroup, shrinkMax, withAlias, type Belief } from '../belief.ts'
 import { packed, unpacked } from '../roster-record.ts'
 
@@ -12,6 +12,13 @@ const both = (n: number): Person => ({ phone: phone(n), lid: lid(n) })
 const people = (count: number, from = 1): Person[] => Array.from({ length: count }, (_, n) => both(n + from))
 const reading = (shown: readonly Person[], readAt = 0, includesUs = true) => ({ readAt, includesUs, people: shown })
 const believing = (shown: readonly Person[]): Belief => judge(NOTHING_BELIEVED, reading(shown), policy).belief
+
+t.test('numbers that are forgotten', async (t) => {
+  const roster = { people: [both(1), { lid: lid(4) }], aliases: new Map([1, 2, 3].map((n) => [phone(n), lid(n)])) }
+  t.same([...forgotten(roster, () => true).aliases.keys()], [phone(1)], 'are never those of people in the group')
+  t.same([...forgotten(roster, (number) => number === phone(2)).aliases.keys()], [phone(1), phone(3)], 'nor of people who are not meant')
+  t.equal(forgotten(roster, (number) => number === phone(1)), roster, 'where there is nothing to forget, nothing changes')
+})
 
 t.test('the difference of two rosters', async (t) => {
   const rows: Array<[string, Person[], Person[], { joined: Person[], left: Person[] }]> = [

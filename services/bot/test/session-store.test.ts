@@ -1,12 +1,13 @@
 import t from 'tap'
 import { initAuthCreds, proto, type SignalDataSet } from '@whiskeysockets/baileys'
 import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { filesHolding } from '../../../deploy/staging/nats/files.ts'
 import { sessionBucket } from '../../../contracts/streams.ts'
 import { createBus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { createCipher } from '../session-cipher.ts'
-import { openSession } from '../session-store.ts'
+import { openSession, resealSession } from '../session-store.ts'
 
 const nats = await startKlaimNats()
 t.teardown(() => nats.close())
@@ -52,6 +53,14 @@ t.test('a session', async (t) => {
   t.same(await (await openSession(bucket, createCipher(secret), held)).auth.keys.get('session', ['900000000000002_1.0']), {}, 'for the next process too')
 })
 
+t.test('what the store shows without a key', async (t) => {
+  for (const text of ['6281200000001', '900000000000002']) {
+    for (const shown of [text, Buffer.from(text).toString('base64url'), Buffer.from(`${text}_1.0`).toString('base64url')]) t.same(filesHolding(nats.storeDir, shown), [], 'is no number and no LID, be it in a name')
+  }
+  const names = await bucket.keys()
+  t.same(new Set(names.filter((name) => name.includes('.')).map((name) => name.split('.')[1]?.length)), new Set([43]), 'but hashes')
+})
+
 t.test('credentials that change fast', async (t) => {
   const session = await openSession(bucket, createCipher(secret), held)
   const saves: Promise<void>[] = []
@@ -75,6 +84,16 @@ t.test('the store', async (t) => {
   t.equal((await openSession(bucket, createCipher(newer), held)).isLinked(), true, 'is read with a new key once written with it')
   const late = await openSession(bucket, createCipher(newer), held)
   await t.rejects(async () => await late.auth.keys.get('device-list', ['6281200000001']), { code: 'SESSION_UNREADABLE' }, 'and not without the old key before')
+  const both = createCipher(`${newer},${secret}`)
+  /** All but the credentials and the key of the names, which every term writes. */
+  const others = (await bucket.keys()).length - 2
+  t.same(await resealSession(bucket, createCipher(newer), held), { resealed: 0, unreadable: others }, 'without the old key nothing else can be sealed anew, or is lost')
+  await t.rejects(resealSession(bucket, both, () => false), { code: 'LEASE_LOST' }, 'nor by one who lost the lease')
+  const { resealed } = await resealSession(bucket, both, held)
+  t.equal(resealed, others, 'all of it is sealed anew at the start of a term')
+  t.same(await resealSession(bucket, both, held), { resealed: 0, unreadable: 0 }, 'once')
+  const after = await openSession(bucket, createCipher(newer), held)
+  t.same(await after.auth.keys.get('device-list', ['6281200000001']), { 6281200000001: ['0', '1'] }, 'and then the old key may go')
   const moved = (await bucket.get('creds'))?.value ?? new Uint8Array()
   t.throws(() => createCipher(newer).open('other', moved), { code: 'SESSION_UNREADABLE' }, 'a value cannot be put under another name')
 })

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { sendLogin } from '../../../contracts/requests.ts'
-import { member, outsider, world } from './harness.ts'
+import { jidOf, member, outsider, world } from './harness.ts'
 import { claimId, claimOf, parties } from './parties.ts'
 
 // Baileys leaves timers of up to 30 s behind when a socket ends (7.0.0-rc14, lib/Socket/socket.js); in production the process ends by itself.
@@ -48,6 +48,30 @@ t.test('a member who writes', async (t) => {
   t.same(await operator.request(sendLogin, { claim_id: '33333333-3333-4333-8333-333333333333' }), { ok: false, rejection: 'NOT_FOUND' })
   whatsapp.turnKnobs({ refuseSends: { code: 463, remaining: 1 } })
   t.same(await operator.request(sendLogin, { claim_id: claimId }), { ok: false, rejection: 'WHATSAPP_REACHOUT_LOCKED' }, 'and learns why it could not be')
+  await running.stop()
+})
+
+t.test('whoever wants to be forgotten', async (t) => {
+  const here = await world(t)
+  const { whatsapp, bot, logged, lines } = here
+  const former = outsider(1)
+  const others = await parties(here, [claimOf(member(1)), claimOf(former, { claim_id: '22222222-2222-4222-8222-222222222222', status: 'deleted', language: 'en' })])
+  const running = await bot()
+  await logged('connected to WhatsApp')
+  const heard = (number: string): string[] => whatsapp.chat(number).filter(({ from }) => from === 'bot').map(({ text }) => text)
+  const hears = async (number: string, text: string): Promise<string | undefined> => {
+    const before = heard(number).length
+    await whatsapp.say(number, text)
+    await whatsapp.until('an answer', () => heard(number).length > before)
+    return heard(number).at(-1)
+  }
+  t.match(await hears(member(1), 'HAPUS DATA'), 'Kamu masih punya server', 'has no server any more')
+  t.match(await hears(member(2), 'hapus data saya'), 'Bahwa nomormu ada di grup', 'or never had one')
+  t.match(await hears(outsider(2), 'hapus data'), 'Tidak ada klaim atau server', 'hears of themselves only')
+  t.same(others.erased, [])
+  t.match(await hears(former, 'Hapus data!'), 'is being erased', 'is, without being in the group')
+  t.same(others.erased, [jidOf(former)])
+  t.notOk(lines.some((line) => line.includes(former)), 'and no number is logged')
   await running.stop()
 })
 

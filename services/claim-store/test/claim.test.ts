@@ -1,6 +1,6 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { CLOCK_DIFFERENCE_MS_MAX, CONFIRMATION_AGE_MS_MAX, decide, dueAt, evolve, WARNING_MS_MIN, type Claim, type ClaimEvent, type Command, type Decision, type Server } from '../claim.ts'
+import { CLOCK_DIFFERENCE_MS_MAX, CONFIRMATION_AGE_MS_MAX, decide, dueAt, evolve, FORMER_MAX, WARNING_MS_MIN, type Claim, type ClaimEvent, type Command, type Decision, type Server } from '../claim.ts'
 
 const HOUR = 3_600_000
 const grace = 4 * HOUR
@@ -50,6 +50,9 @@ const COMMANDS = {
   refute: { type: 'RefuteDeletion', deleteJobId: job },
   'refute, foreign': { type: 'RefuteDeletion', deleteJobId: `${first}-d9` },
   reschedule: { type: 'RescheduleDeletion', deleteJobId: job, until: now + HOUR },
+  erase: { type: 'Erase', reason: 'asked' },
+  'erase when it is over': { type: 'Erase', reason: 'retention', claimId: first },
+  'erase, foreign': { type: 'Erase', reason: 'retention', claimId: other },
   'reschedule to earlier': { type: 'RescheduleDeletion', deleteJobId: job, until: now - 1 },
 } satisfies Record<string, Command>
 
@@ -73,6 +76,9 @@ const TABLE: Record<keyof typeof COMMANDS, string> = {
   refute:                       '·           ·                  DeletionCancelled ·               DeletionCancelled ·               ·            ·',
   'refute, foreign':            '·           ·                  ·                 ·               ·                 ·               ·            ·',
   reschedule:                   '·           ·                  DeletionScheduled ·               DeletionScheduled ·               ·            ·',
+  erase:                        '·           HAS_SERVER         HAS_SERVER        HAS_SERVER      HAS_SERVER        HAS_SERVER      Erased       Erased',
+  'erase when it is over':      '·           HAS_SERVER         HAS_SERVER        HAS_SERVER      HAS_SERVER        HAS_SERVER      Erased       Erased',
+  'erase, foreign':             '·           NOT_CURRENT        NOT_CURRENT       NOT_CURRENT     NOT_CURRENT       NOT_CURRENT     NOT_CURRENT  NOT_CURRENT',
   'reschedule to earlier':      '·           ·                  ·                 ·               ·                 ·               ·            ·',
 }
 
@@ -136,6 +142,18 @@ t.test('a late copy of a join or a leave', async (t) => {
   t.equal(inAWord(decide(next, leave(10, departure.leftAt))), '·', 'is known as one by the next claim, too')
 })
 
+t.test('what is erased', async (t) => {
+  const next: ClaimEvent = { type: 'Requested', at: now, ...asked, claimId: other }
+  const claim = given(requested, activated, scheduled, started, deleted, next, failed)
+  const decision = decide(claim, { type: 'Erase', reason: 'asked' })
+  t.same(decision.ok && decision.happens, { type: 'Erased', memberId: asked.memberId, claims: [{ claimId: first, departures: 1 }, { claimId: other, departures: 0 }], reason: 'asked' }, 'is every claim of the member, with how many departures each had')
+  if (!decision.ok || !decision.happens) throw new Error('unreachable')
+  t.same(evolve(claim, decision.happens), { status: 'none' }, 'and nothing is left of it')
+  const many = given(...Array.from({ length: FORMER_MAX + 5 }, (_, n) => [{ ...next, claimId: `claim ${n}` }, failed]).flat())
+  t.equal(many.status !== 'none' && many.former.length, FORMER_MAX, 'as far as one event can name them')
+  t.equal(many.status !== 'none' && many.former.at(-1)?.claimId, `claim ${FORMER_MAX + 3}`, 'the newest')
+})
+
 t.test('the same tap finds the same claim', async (t) => {
   const hash = 'a'.repeat(64)
   const claim = given({ type: 'Requested', at: now, ...asked, idempotencyKeyHash: hash })
@@ -158,6 +176,8 @@ t.test('over any history', async (t) => {
     fc.tuple(time, sequence).map(([at, n]): Command => ({ type: 'Return', movement: { sequence: n, at } })),
     fc.tuple(deleteJobId, time).map(([j, at]): Command => ({ type: 'ConfirmDeletion', deleteJobId: j, absentAt: at, now: at })),
     deleteJobId.map((j): Command => ({ type: 'RefuteDeletion', deleteJobId: j })),
+    fc.constant<Command>({ type: 'Erase', reason: 'asked' }),
+    claimId.map((id): Command => ({ type: 'Erase', reason: 'retention', claimId: id })),
     fc.tuple(deleteJobId, time).map(([j, at]): Command => ({ type: 'RescheduleDeletion', deleteJobId: j, until: at })),
   )
   const LIVING = new Set(['creating', 'active', 'leaving', 'deleting'])
@@ -175,6 +195,7 @@ t.test('over any history', async (t) => {
         if (each.type !== 'ConfirmDeletion') throw new Error('started without a confirmation')
         if (claim.status !== 'leaving' || each.now < claim.departure.dueAt) throw new Error('started before it was due')
       }
+      if (event.type === 'Erased' && (LIVING.has(claim.status) || next.status !== 'none')) throw new Error('erased with a living claim, or not at all')
       if (claim.status === 'deleting' && next.status !== 'deleting' && next.status !== 'deleted') throw new Error('a way back after the point of no return')
       if (JSON.stringify(next) === JSON.stringify(claim)) throw new Error(`an event that changes nothing: ${event.type}`)
       history.push(event)

@@ -30,7 +30,7 @@ async function busOf (t: Test, service: ServiceName): Promise<Bus> {
 
 async function claimStore (t: Test, bookFile: string, graceMs = 1_000) {
   const running = await start({
-    ...nats.env('claim-store'), MEMBER_ID_KEY, LEDGER_KEYS: 'l'.repeat(32), BOOK_FILE: bookFile, BOOK_EVERY_MS: 20, GRACE_MS: graceMs, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
+    ...nats.env('claim-store'), MEMBER_ID_KEY, LEDGER_KEYS: 'l'.repeat(32), BOOK_FILE: bookFile, BOOK_EVERY_MS: 20, GRACE_MS: graceMs, RETENTION_DAYS: 90, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
   }, { log: silent('claim-store'), metrics: createMetrics('claim-store'), now: () => new Date() })
   let stopped = false
   const stop = async () => { if (!stopped) { stopped = true; await running.stop() } }

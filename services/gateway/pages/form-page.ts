@@ -56,6 +56,7 @@ ${offers.map(({ name, title, description }) => html`
 <label for="template-${name}"><strong>${title}</strong><span>${description}</span></label></div>`)}
 </fieldset>
 <p class="hint">${say('password_note')}</p>
+<p class="hint">${say('privacy_note')}</p>
 <button type="submit">${say('submit')}</button>
 </form>`,
   })

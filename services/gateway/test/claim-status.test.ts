@@ -57,7 +57,7 @@ t.test('a claim that nobody made', async (t) => {
 })
 
 t.test('looks are limited too', async (t) => {
-  const app = await world.app(t, { RATE_LIMIT_STATUS_PER_MINUTE: 1 })
+  const app = await world.app(t, { RATE_LIMIT_STATUS_PER_MINUTE: 1 }, { now: () => new Date('2026-11-24T02:30:00.000Z') })
   store.claims.set(CLAIM_ID, claimView())
   t.same([(await app.inject({ url })).statusCode, (await app.inject({ url })).statusCode, (await app.inject({ url: `/claim/${CLAIM_ID}` })).statusCode], [200, 429, 429])
 })

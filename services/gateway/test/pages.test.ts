@@ -20,7 +20,7 @@ t.test('the form', async (t) => {
   const app = await world.app(t, { GROUP_INVITE_URL: 'https://chat.whatsapp.com/example' })
   const page = await app.inject('/')
   t.equal(page.statusCode, 200)
-  t.match(page.headers, { 'content-type': /text\/html/, 'content-security-policy': /default-src 'none'; style-src 'self'/, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
+  t.match(page.headers, { 'content-type': /text\/html/, 'content-security-policy': /default-src 'none';style-src 'self'/, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' })
   t.notMatch(page.body, /<script|<style|style=|onclick|type="password"/, 'has no script, no inline style and asks for no password')
   t.match(page.body, /<html lang="id">.*Klaim server gratis/s)
   t.match(page.body, /name="template" value="nodejs" required checked/)

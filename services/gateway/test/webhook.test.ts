@@ -254,7 +254,7 @@ t.test('a leave told by webhook schedules the deletion', async (t) => {
   t.teardown(() => nats.close())
   const runtime = (service: string) => ({ log: createLog(service, 'trace', (line) => world.logLines.push(line)), metrics: createMetrics(service), now: () => new Date() })
   const store = await startClaimStore({
-    ...nats.env('claim-store'), MEMBER_ID_KEY, LEDGER_KEYS: 'l'.repeat(32), BOOK_FILE: join(t.testdir({}), 'claims.json'), BOOK_EVERY_MS: 20, GRACE_MS: 14_400_000, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
+    ...nats.env('claim-store'), MEMBER_ID_KEY, LEDGER_KEYS: 'l'.repeat(32), BOOK_FILE: join(t.testdir({}), 'claims.json'), BOOK_EVERY_MS: 20, RETENTION_DAYS: 90, GRACE_MS: 14_400_000, LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
   }, runtime('claim-store'))
   t.teardown(() => store.stop())
   const port = await freePort()

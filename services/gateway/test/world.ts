@@ -1,10 +1,12 @@
 // The gateway in its world: a real nats-server, a bot that answers check-member over a real socket, and a claim store that answers as told.
+import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Test, TAP } from 'tap'
 import type { Static } from 'typebox'
 import type { CheckMemberAnswer } from '../../../contracts/http.ts'
+import { limitsStream } from '../../../contracts/streams.ts'
 import { createClaim, getClaim, type ClaimView } from '../../../contracts/requests.ts'
 import { startKlaimNats, type KlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { answering, createBus, type Bus } from '../../common/bus.ts'
@@ -30,6 +32,8 @@ export interface World {
   readonly nats: KlaimNats
   readonly messages: ReturnType<typeof loadMessages>
   readonly logLines: string[]
+  /** A connection to NATS of its own, as another gateway has one. */
+  bus (t: Test): Promise<Bus>
   /** What the bot was asked, and what it answers: membership, a status, or a body that is no answer. */
   readonly bot: { asked: Array<{ wa_jid: string, secret: string | undefined }>, answer: (waJid: string) => Partial<Static<typeof CheckMemberAnswer>> | number | string }
   readonly store: { asked: CreateQuestion[], create: (question: CreateQuestion) => CreateAnswer | Promise<CreateAnswer>, claims: Map<string, ClaimView> }
@@ -85,11 +89,17 @@ export async function startWorld (t: TAP): Promise<World> {
 
   return {
     nats, messages, logLines, bot, store, stopStore, startStore,
+    bus: async (t) => {
+      const bus = await busOf('gateway')
+      t.teardown(() => bus.close())
+      return bus
+    },
     app: async (t, config = {}, options = {}) => {
       const klaimMetrics = createMetrics('gateway')
       const app = await createApp({
-        config: { RATE_LIMIT_IP_PER_MINUTE: 1000, RATE_LIMIT_JID_PER_MINUTE: 1000, RATE_LIMIT_STATUS_PER_MINUTE: 1000, ...config },
-        bus, membership, messages, templates, log, metrics: klaimMetrics, now: () => new Date(), ...options,
+        // Counts of limits are kept under the secret: with its own, no app counts what was asked of another.
+        config: { INTERNAL_SECRET: randomUUID(), HTTP_SOCKETS_MAX: 1000, RATE_LIMIT_IP_PER_MINUTE: 1000, RATE_LIMIT_JID_PER_MINUTE: 1000, RATE_LIMIT_STATUS_PER_MINUTE: 1000, ...config },
+        bus, counters: bus.counters(limitsStream), membership, messages, templates, log, metrics: klaimMetrics, now: () => new Date(), ...options,
       })
       t.teardown(() => app.close())
       return Object.assign(app, { klaimMetrics })

@@ -1,10 +1,12 @@
 import t from 'tap'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { claimActivated, claimDeleted, claimFailed, deletionCancelled, deletionScheduled } from '../../../contracts/events/claims.ts'
+import { claimActivated, claimDeleted, claimErased, claimFailed, deletionCancelled, deletionScheduled } from '../../../contracts/events/claims.ts'
 import { messageOutbound } from '../../../contracts/events/messages.ts'
 import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
-import { createBus } from '../../common/bus.ts'
+import { filesHolding } from '../../../deploy/staging/nats/files.ts'
+import { getClaim } from '../../../contracts/requests.ts'
+import { answering, createBus } from '../../common/bus.ts'
 import { sayCaused } from '../../common/test/because.ts'
 import { createLog } from '../../common/log.ts'
 import { createMetrics } from '../../common/metrics.ts'
@@ -79,6 +81,22 @@ t.test('a warning for a new time is a new notice', async (t) => {
   })
   await settled()
   t.equal(await stored(), 6)
+  await notifier.stop()
+})
+
+t.test('the notices of a member who is erased', async (t) => {
+  const inStore = (text: string) => filesHolding(join(nats.storeDir, 'jetstream', 'KLAIM', 'streams', 'MESSAGES'), text)
+  const notifier = await start(config, runtime)
+  const other = { claim_id: randomUUID(), member_id: 'tsrqponmlkjihgfedcba', wa_jid: '6281200000002@s.whatsapp.net', language: 'en' as const }
+  await claimStore.respond([answering(getClaim, async () => ({ ok: false as const, rejection: 'NOT_FOUND' as const }))])
+  await sayCaused(claimStore, claimFailed, { key: other.claim_id, data: { ...other, code: 'NODE_DOWN', step: 'create' }, correlation: other.claim_id })
+  await settled()
+  t.ok(inStore(claim.wa_jid).length > 0 && inStore(other.wa_jid).length > 0)
+  await claimStore.publish(claimErased, { key: claim_id, data: { member_id: claim.member_id, claims: [{ claim_id, departures: 1 }], reason: 'asked' } })
+  await settled()
+  t.equal(await stored(), 1)
+  t.same([claim.wa_jid, claim_id, claim.member_id, 'cccc'].map(inStore), [[], [], [], []], 'are gone, and so are their bytes')
+  t.ok(inStore(other.wa_jid).length > 0, 'those of others stay')
   await notifier.stop()
 })
 

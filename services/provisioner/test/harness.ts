@@ -47,6 +47,8 @@ export interface World {
   /** The event that ends the claim's making or its deletion. */
   ended (claimId: string, names?: ReadonlyArray<ServerEvent['name']>): Promise<ServerEvent>
   said (claimId: string): ServerEvent[]
+  /** The ledger stands by this claim no more. */
+  forget (claimId: string): void
   bucket (name: string, key: string): Promise<string | undefined>
   saveTemplates (): string
 }
@@ -101,6 +103,7 @@ export async function world (t: Test, options: { panel?: PanelOptions, templates
   const said = (claimId: string): ServerEvent[] => events.filter(({ data }) => (data as { claim_id: string }).claim_id === claimId)
   return {
     nats, panel, claimStore, templates, lines, said, saveTemplates,
+    forget: (claimId) => { asked.delete(claimId) },
     provisioner: async (changes = {}) => {
       const config = loadConfig(Config, configOf({ nats, panel, saveTemplates }, changes))
       const metrics = createMetrics('provisioner')

@@ -1,7 +1,7 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { beforeRoster, byRoster, type Circumstances } from '../policy.ts'
-import { AT_REST, BRAKE_POLICY, departed, held, isOn, paced, released, type BrakeRecord } from '../brake.ts'
+import { AT_REST, BRAKE_POLICY, departed, forgotten, held, isOn, paced, released, type BrakeRecord } from '../brake.ts'
 import type { ClaimView } from '../../../contracts/requests.ts'
 
 const MINUTE = 60_000
@@ -63,6 +63,12 @@ t.test('the brake', async (t) => {
   t.notOk(isOn(leaving(6), now + 24 * HOUR + 6), 'and not longer')
   t.notOk(isOn(departed(released(leaving(9)), 'next', now + 10, 30, BRAKE_POLICY), now + 10), 'is not tripped again by what it was released for')
   t.ok(isOn(held(AT_REST, now, 'an operator', BRAKE_POLICY), now), "holds on an operator's word")
+})
+
+t.test('a member who is erased', async (t) => {
+  const record = { ...AT_REST, departures: [['one', now], ['other', now]] as Array<[string, number]>, confirmations: [['one-d1', now], ['other-d1', now]] as Array<[string, number]> }
+  t.same(forgotten(record, 'one', new Set(['one-d1'])), { ...AT_REST, departures: [['other', now]], confirmations: [['other-d1', now]] }, 'is forgotten by the brake, and nobody else')
+  t.equal(forgotten(record, 'third', new Set(['third-d1'])), null, 'where it knows nothing, nothing is written')
 })
 
 t.test('the pace lets no more than so many go in any minute', async (t) => {

@@ -3,11 +3,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { filesHolding } from '../../../deploy/staging/nats/files.ts'
 import type { EventDefinition, ServiceName } from '../../../contracts/define.ts'
-import { deletionCancelled, deletionScheduled } from '../../../contracts/events/claims.ts'
+import { claimErased, deletionCancelled, deletionScheduled } from '../../../contracts/events/claims.ts'
 import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled, pendingSubject } from '../../../contracts/events/deletions.ts'
 import { memberLeft } from '../../../contracts/events/members.ts'
+import { brakeBucket } from '../../../contracts/streams.ts'
 import { getBrake, getClaim, listClaims, rosterSummary, setBrake, type ClaimView } from '../../../contracts/requests.ts'
 import { answering, createBus, type Bus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
@@ -180,6 +183,33 @@ t.test('no more go in a minute than the pace allows', async (t) => {
   }
   t.equal(waiting.length, 3)
   for (const delete_job_id of waiting) t.ok(await never(deletionConfirmed, delete_job_id))
+})
+
+t.test('the deletions of a member who is erased', async (t) => {
+  const { nats, bus, left, said, store, claims } = await world(t)
+  const erased = await left(Date.now() - 1_000)
+  const other = await left(Date.now() - 1_000)
+  for (const { delete_job_id } of [erased, other]) await said(deletionConfirmed, delete_job_id)
+  // A claim that failed after its member had left keeps its schedule.
+  const scheduled = await left(Date.now() + 3_600_000, { status: 'failed' })
+  await scheduled.say()
+  while (await store.lastSequence('DELETIONS', pendingSubject(scheduled.delete_job_id)) === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+  const bot = await bus('bot')
+  const reaper = await bus('reaper')
+  const brake = await reaper.bucket(brakeBucket)
+  for (const [key, id] of [['one', member_id], ['two', 'tsrqponmlkjihgfedcba']] as const) await bot.publish(memberLeft, { key, data: { member_id: id, wa_jid, group_id: '120363000000@g.us', occurred_at: new Date().toISOString(), observed_by: 'roster' } })
+  while ((await brake.get('brake'))?.text().includes('tsrqponmlkjihgfedcba') !== true) await new Promise((resolve) => setTimeout(resolve, 10))
+  const inStore = (stream: string, text: string) => filesHolding(join(nats.storeDir, 'jetstream', 'KLAIM', 'streams', stream), text)
+  t.ok(inStore('DELETIONS', erased.claim_id).length > 0 && inStore('DELETIONS', scheduled.claim_id).length > 0 && inStore('KV_brake', member_id).length > 0)
+
+  // Claims that are over: nothing is judged any more.
+  for (const { claim_id } of [erased, other, scheduled]) claims.delete(claim_id)
+  await store.publish(claimErased, { key: erased.claim_id, data: { member_id, claims: [{ claim_id: scheduled.claim_id, departures: 1 }, { claim_id: erased.claim_id, departures: 1 }], reason: 'asked' } })
+  for (const until = Date.now() + 15_000; Date.now() < until && ([erased, scheduled].some(({ claim_id }) => inStore('DELETIONS', claim_id).length > 0) || inStore('KV_brake', member_id).length > 0);) await new Promise((resolve) => setTimeout(resolve, 20))
+  t.same([erased, scheduled].map(({ claim_id }) => inStore('DELETIONS', claim_id)), [[], []], 'are gone with every byte')
+  t.same(inStore('KV_brake', member_id), [], 'and so is the word of the leave in every earlier state of the brake')
+  t.equal(await store.lastSequence('DELETIONS', pendingSubject(scheduled.delete_job_id)), 0, 'a schedule that was left, too')
+  t.not(await store.lastSequence('DELETIONS', `deletions.confirmed.${other.delete_job_id}`), 0, 'those of others stay')
 })
 
 t.test('a due message that no schedule produced deletes nobody', async (t) => {

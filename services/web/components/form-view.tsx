@@ -124,6 +124,7 @@ export function FormView ({ say, state, data, offers, links, controller }: Props
               : waitS > 0 ? say('try_again_in', { seconds: waitS }) : failure ? say('try_again') : <>{say('submit')}<Icon name="arrow" /></>}
           </button>
           <p className="hint small">{say('password_note')}</p>
+          <p className="hint small">{say('privacy_note')}</p>
         </form>
       </div>
       <HowItWorks say={say} invite={links.group} />

@@ -132,14 +132,14 @@ t.test('too many tries', async (t) => {
   const visitor = await site.visitor()
   const { page } = visitor
   await page.goto(url)
-  // The number is counted before the group is asked.
-  for (let tries = 0; tries < LIMIT; tries++) {
+  // The number is counted before the group is asked. The minute may end between two tries.
+  let status = 0
+  for (let tries = 0; status !== 429 && tries <= 2 * LIMIT; tries++) {
+    if (status !== 0) await page.locator('.summary[data-code=NOT_MEMBER]').waitFor()
     const answer = page.waitForResponse('**/api/claim')
     await fillIn(page, '0812 9999 0002', 'stranger2')
-    await answer
-    await page.locator('.summary[data-code=NOT_MEMBER]').waitFor()
+    status = (await answer).status()
   }
-  await fillIn(page, '0812 9999 0002', 'stranger2')
   await isTold(t, page, 'id', 'RATE_LIMITED')
   t.match(await page.innerText('button[type=submit]'), /Coba lagi dalam \d+ detik/)
   await visitor.context.close()

@@ -203,6 +203,18 @@ t.test('a panel that is started again in the same process keeps users, ports and
   t.same([await ask(second, '/users'), await ask(second, '/nodes/1?include=allocations')], before)
 })
 
+t.test('application keys are made and deleted while it runs', async t => {
+  const panel = await startPanel()
+  t.teardown(() => panel.close())
+  const statusWith = async (key: string) => (await fetch(`${panel.url}/api/application/users`, { headers: { authorization: `Bearer ${key}`, accept: 'application/json', connection: 'close' } })).status
+  const key = `ptla_${'k'.repeat(43)}`
+  t.equal(await statusWith(key), 401)
+  panel.addKey(key)
+  t.same([await statusWith(key), await statusWith(panel.applicationKey)], [200, 200], 'both are taken')
+  t.equal(panel.removeKey(panel.applicationKey), true)
+  t.same([await statusWith(key), await statusWith(panel.applicationKey)], [200, 401])
+})
+
 t.test('it closes at once while a create waits for Wings', async t => {
   const panel = await startPanel({ wings: { mode: { kind: 'hang', ms: 60_000 } } })
   const creating = fetch(`${panel.url}/api/application/servers`, {

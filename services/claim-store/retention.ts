@@ -1,0 +1,17 @@
+// Whose time is over: former members whose last claim ended long enough ago. Pure.
+import type { ClaimView } from '../../contracts/requests.ts'
+import type { Projection } from './projection.ts'
+
+export const DAY_MS = 24 * 3_600_000
+
+/** The newest claims of at most `countMax` of them. */
+export function retired (projection: Projection, now: Date, retentionMs: number, countMax: number): ClaimView[] {
+  const before = new Date(now.getTime() - retentionMs).toISOString()
+  const found: ClaimView[] = []
+  for (const view of projection.views()) {
+    if (found.length >= countMax) break
+    const isOver = (view.status === 'failed' || view.status === 'deleted') && view.last_event_at <= before
+    if (isOver && projection.newestOf(view.member_id)?.claim_id === view.claim_id) found.push(view)
+  }
+  return found
+}
