@@ -1,13 +1,14 @@
-// For `node --import`: puts a probe at every await of the services' own code, counts what passes, and kills this process at one chosen moment.
+// For `node --import`: puts a probe at every await of the services' own code, counts what passes, and kills this process at the first chosen point.
 //   CRASH_TRACE  where the counts are written
-//   CRASH_AT     `<stage> <moment> <site> <n>`: the n-th time in that stage, see points.ts
+//   CRASH_AT     names of points, by semicolon, see points.ts
+//   CRASH_DIED   where the name of the point is written at which this process dies
 import { writeFileSync } from 'node:fs'
 import { registerHooks, stripTypeScriptTypes } from 'node:module'
 import { relative, resolve } from 'node:path'
 import process, { env, kill, pid } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { instrument, PROBE } from './sites.ts'
-import type { Moment, Stage, Trace } from './points.ts'
+import { nameOf, type Moment, type Stage, type Trace } from './points.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 const OURS = /^services\/(?!test\/|web\/)[\w-]+\/(?!test\/).*\.ts$/
@@ -15,8 +16,9 @@ const WRITE_EVERY_MS = 250
 
 const sites: string[] = []
 const counts: Record<Stage, number[]> = { run: [], stop: [] }
-const chosen = /^(\S+) (\S+) (\S+) (\d+)$/.exec(env['CRASH_AT'] ?? '')
-const [, chosenStage, chosenMoment, chosenSite, chosenCount] = chosen ?? []
+const chosen = new Set((env['CRASH_AT'] ?? '').split(';'))
+/** The sites of those, so that the others cost next to nothing. */
+const watched = new Set([...chosen].map((name) => name.split(' ')[2]))
 let stage: Stage = 'run'
 // A listener that is there first: everything from here on is part of the end.
 process.on('SIGTERM', () => { stage = 'stop' })
@@ -24,7 +26,11 @@ process.on('SIGTERM', () => { stage = 'stop' })
 function pass (site: number, moment: Moment): void {
   const counted = counts[stage]
   if (moment === 'before') counted[site] = (counted[site] ?? 0) + 1
-  if (moment !== chosenMoment || stage !== chosenStage || counted[site] !== Number(chosenCount) || sites[site] !== chosenSite) return
+  const name = sites[site] ?? ''
+  if (!watched.has(name)) return
+  const point = nameOf({ stage, moment, site: name, count: counted[site] ?? 0 })
+  if (!chosen.has(point)) return
+  writeFileSync(env['CRASH_DIED'] ?? '', point)
   // The kernel ends a process that kills itself before the next instruction.
   kill(pid, 'SIGKILL')
 }

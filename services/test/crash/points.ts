@@ -16,15 +16,15 @@ export interface CrashPoint {
   readonly count: number
 }
 
-/** Passes of one await differ by what is in hand; of many the first few are tried, and some later ones. */
-const COUNTS = [1, 2, 3, 5, 8]
+/** Passes of one await differ by what is in hand: the first is tried, and a later one. */
+const COUNTS = [1, 3]
 const MOMENTS = ['before', 'after'] as const
 
 /** Every moment that an undisturbed process came by. */
 export function pointsOf ({ sites }: Trace): CrashPoint[] {
   return sites.flatMap(({ site, run, stop }) => MOMENTS.flatMap((moment) => [
     ...COUNTS.filter((count) => count <= run).map((count) => ({ stage: 'run', moment, site, count } as const)),
-    ...COUNTS.slice(0, 1).filter((count) => count <= stop).map((count) => ({ stage: 'stop', moment, site, count } as const)),
+    ...(stop > 0 ? [{ stage: 'stop', moment, site, count: 1 } as const] : []),
   ]))
 }
 

@@ -12,7 +12,7 @@ export interface Instrumented { readonly code: string, /** `<file>:<line>:<colum
 export function instrument (source: string, file: string, first: number): Instrumented {
   const sites: string[] = []
   const insertions: Array<{ readonly at: number, readonly text: string, /** Of two at one place the inner one ends first. */ readonly began: number }> = []
-  const name = (start: number, { line, column }: { line: number, column: number }): number => {
+  const name = ({ line, column }: { line: number, column: number }): number => {
     sites.push(`${file}:${line}:${column + 1}`)
     return first + sites.length - 1
   }
@@ -21,13 +21,15 @@ export function instrument (source: string, file: string, first: number): Instru
     if (node.type === 'AwaitExpression' || (node.type === 'ForOfStatement' && (node as ForOfStatement).await)) found.push(node as AwaitExpression | ForOfStatement)
   })
   for (const node of found.toSorted((one, other) => one.start - other.start)) {
-    const site = name(node.start, (node.loc as NonNullable<typeof node.loc>).start)
+    const site = name((node.loc as NonNullable<typeof node.loc>).start)
     if (node.type === 'AwaitExpression') {
       insertions.push({ at: node.start + 'await'.length, text: ` ${PROBE}.settling(${PROBE}.reached(${site}),`, began: node.start })
       insertions.push({ at: node.end, text: ')', began: node.start })
-    } else if (node.body.type === 'BlockStatement') {
-      insertions.push({ at: node.body.start + 1, text: `${PROBE}.settled(${PROBE}.reached(${site}));`, began: node.start })
-    } else throw new Error(`${file}: a loop over promises without braces`)
+    } else {
+      // The loop's body in a block of its own. It begins outside whatever begins at the same place.
+      insertions.push({ at: node.body.start, text: `{${PROBE}.settled(${PROBE}.reached(${site}));`, began: Infinity })
+      insertions.push({ at: node.body.end, text: '}', began: node.start })
+    }
   }
   let code = ''
   let copied = 0
