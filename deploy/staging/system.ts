@@ -51,8 +51,10 @@ export interface System {
   pid (name: ProcessName): number | undefined
   /** Sends a signal and, where it ends the process, resolves when it has ended. */
   kill (name: ProcessName, signal?: NodeJS.Signals): Promise<void>
-  /** Starts a process that was killed, with the same state and addresses; resolves when it is ready. */
-  start (name: ProcessName): Promise<void>
+  /** Starts a process that was killed, with the same state and addresses; resolves when it is ready. `env` is added to its environment this once. */
+  start (name: ProcessName, env?: Record<string, string>): Promise<void>
+  /** Resolves when the process that runs under this name has ended, however: exit code and signal. */
+  ended (name: ProcessName): Promise<{ readonly code: number | null, readonly signal: NodeJS.Signals | null }>
   close (): Promise<void>
 }
 
@@ -117,13 +119,13 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     }
   }
 
-  function launch (name: ProcessName): Description {
+  function launch (name: ProcessName, env: Record<string, string> = {}): Description {
     const description = describe(name)
     const log = openSync(at('logs', `${name}.log`), 'a', 0o600)
     // No process outlives this one, however this one ends.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...description.args], {
       cwd: ROOT, stdio: ['ignore', log, log],
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LANG: 'C.UTF-8', ...options.env?.[name], ...description.env },
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LANG: 'C.UTF-8', ...options.env?.[name], ...description.env, ...env },
     })
     closeSync(log)
     running.set(name, child)
@@ -157,8 +159,14 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     throw new Error(`the bot was not linked in time; see ${at('logs', 'bot.log')}`)
   }
 
-  async function start (name: ProcessName): Promise<void> {
-    await ready(name, launch(name))
+  async function start (name: ProcessName, env?: Record<string, string>): Promise<void> {
+    await ready(name, launch(name, env))
+  }
+
+  async function ended (name: ProcessName): Promise<{ code: number | null, signal: NodeJS.Signals | null }> {
+    const child = running.get(name)
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+    return { code: child?.exitCode ?? null, signal: child?.signalCode ?? null }
   }
 
   async function kill (name: ProcessName, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
@@ -196,7 +204,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     nats, group, panelUrl: address(port.panel), whatsappUrl: address(port.whatsapp), memberIdKey: secrets.value('MEMBER_ID_KEY'), logDirectory: at('logs'),
     botUrl: address(port.bot), secretsDirectory: at('secrets'),
     gatewayUrls: [address(port.gateway), ...(doubled.includes('gateway') ? [address(port.gateway2)] : [])],
-    healthUrl, pid: (name) => running.get(name)?.pid, kill, start, close,
+    healthUrl, pid: (name) => running.get(name)?.pid, kill, start, ended, close,
   }
 }
 
