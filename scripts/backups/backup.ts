@@ -13,7 +13,7 @@ import { onDisk, pack, unpack, writeSum } from './archive.ts'
 import { checkBook } from './book-check.ts'
 import { contentOf } from './content.ts'
 import { BOOK, descriptionOf, MANIFEST, sha256Of, snapshotOf, type Manifest } from './manifest.ts'
-import { restoreStreams } from './restoring.ts'
+import { API_TIMEOUT_MS, restoreStreams } from './restoring.ts'
 import { nameOf, outdated } from './retention.ts'
 import { withScratch } from './scratch.ts'
 import { takeSnapshot, type Described } from './snapshot.ts'
@@ -101,7 +101,7 @@ async function copy ({ connection, bookFile, now }: BackupOptions, directory: st
 
 /** A value that is replaced between the snapshot and its being read back makes the two incomparable; then both are done again. */
 async function copyStream (connection: NatsConnection, name: string, directory: string): Promise<Manifest['streams'][number]> {
-  const jsm = await jetstreamManager(connection)
+  const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS })
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const path = join(directory, snapshotOf(name))
     await rm(path, { force: true })

@@ -14,7 +14,7 @@ import { ensureTopology } from '../../services/common/topology.ts'
 import { runningServices } from '../rekey/rekey.ts'
 import { unpack } from './archive.ts'
 import { BOOK, type Manifest } from './manifest.ts'
-import { restoreStreams } from './restoring.ts'
+import { API_TIMEOUT_MS, restoreStreams } from './restoring.ts'
 import { COPIED, EMPTIED, READ_AGAIN, SESSION, streamOf } from './what.ts'
 
 export interface RestoreOptions { readonly connection: NatsConnection, readonly path: string, readonly bookFile: string, readonly replicas: number, readonly now: () => Date }
@@ -42,7 +42,7 @@ export async function restore (options: RestoreOptions, overwriting: string | un
   return await unpacked(options, async (files, manifest) => {
     const found = await look(options, files, manifest)
     if (found.overwriting !== overwriting) throw permanent('RESTORE_REFUSED', found.overwriting === undefined ? 'there is nothing to overwrite: leave --overwriting out' : 'what is there is not what --overwriting names: look at it once more')
-    const jsm = await jetstreamManager(connection)
+    const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS })
     await remove(jsm, streamOf(topologyBucket))
     for (const name of [...COPIED, ...EMPTIED]) await remove(jsm, name)
     await restoreStreams(connection, files, manifest, replicas)
@@ -67,7 +67,7 @@ async function unpacked<Answer> ({ path }: RestoreOptions, use: (files: string, 
 async function look ({ connection, bookFile }: RestoreOptions, files: string, manifest: Manifest): Promise<Survey> {
   const running = await runningServices(connection)
   if (running.length > 0) throw permanent('RESTORE_REFUSED', `still running: ${running.join(', ')}; stop every service`)
-  const jsm = await jetstreamManager(connection)
+  const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS })
   const streams = await Promise.all([...COPIED, ...EMPTIED].map(async (name) => {
     const copied = manifest.streams.find((stream) => stream.name === name)
     return { name, there: await stateOf(jsm, name), restored: copied ? { messages: copied.messages, last: copied.last_sequence } : null }

@@ -8,12 +8,15 @@ import { contentOf } from './content.ts'
 import { descriptionOf, snapshotOf, type Manifest } from './manifest.ts'
 import { restoreSnapshot, type Described } from './snapshot.ts'
 
+/** A NATS that has just started on a large store, or on a slow disk, answers late. */
+export const API_TIMEOUT_MS = 30_000
+
 /** Of an empty stream servers say one thing or another (nats-server 2.15.1: 0 before, 1 after). */
 const first = (sequence: number, messages: number): number => messages === 0 ? 0 : sequence
 
 /** Restores every stream and compares it with the manifest. Permanent Fault BACKUP_DIFFERS where it is not the same. */
 export async function restoreStreams (connection: NatsConnection, directory: string, { streams }: Manifest, replicas: number): Promise<void> {
-  const jsm = await jetstreamManager(connection)
+  const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS })
   for (const { name, messages, first_sequence, last_sequence, content_sha256, consumers } of streams) {
     const described = JSON.parse(await readFile(join(directory, descriptionOf(name)), 'utf8')) as Described
     await restoreSnapshot(connection, described, join(directory, snapshotOf(name)), replicas)

@@ -5,6 +5,7 @@ import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { inboxPrefixOf } from '../../contracts/access.ts'
 import { startNats } from '../../deploy/staging/nats/nats-server.ts'
+import { API_TIMEOUT_MS } from './restoring.ts'
 
 export async function withScratch<Answer> (storeDir: string, use: (scratch: { connection: NatsConnection, jsm: JetStreamManager }) => Promise<Answer>): Promise<Answer> {
   await mkdir(storeDir, { mode: 0o700 })
@@ -12,7 +13,7 @@ export async function withScratch<Answer> (storeDir: string, use: (scratch: { co
   try {
     const connection = await connect({ servers: nats.url, inboxPrefix: inboxPrefixOf('operator') })
     try {
-      return await use({ connection, jsm: await jetstreamManager(connection) })
+      return await use({ connection, jsm: await jetstreamManager(connection, { timeout: API_TIMEOUT_MS }) })
     } finally {
       await connection.close()
     }
