@@ -6,11 +6,11 @@
 import { causesOf } from './causes.ts'
 import { EVENTS, REQUESTS } from './catalog.ts'
 import { subjectFilter, type EventDefinition, type ServiceName } from './define.ts'
-import { claimErased } from './events/claims.ts'
+import { claimErased, claimRequested, claimRestored, deletionStarted } from './events/claims.ts'
 import { deletionDue, deletionPostponed, pendingSubject } from './events/deletions.ts'
 import { deadSubject } from './events/dead-letters.ts'
 import { serverProgressed } from './events/servers.ts'
-import { BUCKETS, CONSUMERS, limitsStream, topologyBucket } from './streams.ts'
+import { BUCKETS, CONSUMERS, limitsStream, topologyBucket, STORED } from './streams.ts'
 
 export interface Rights {
   readonly publish: readonly string[]
@@ -27,21 +27,29 @@ export const LEDGER_STREAM = 'CLAIMS'
 /** Newest messages that a service looks up beside those of its consumers: a stream and a subject filter. */
 const LOOKS: Readonly<Partial<Record<ServiceName, ReadonlyArray<readonly [stream: string, filter: string]>>>> = {
   'claim-store': [['SERVERS', subjectFilter(serverProgressed)]],
-  provisioner: [['CLAIMS', subjectFilter(claimErased)]],
+  provisioner: [['CLAIMS', subjectFilter(claimErased)], ['CLAIMS', subjectFilter(claimRequested)], ['CLAIMS', subjectFilter(claimRestored)]],
   reaper: [['DELETIONS', subjectFilter(deletionPostponed)], ['DELETIONS', pendingSubject('*')]],
 }
 
-/** Streams from which a service erases what it is the author of: of former members, and what is about to go by its age. It reads them to find that. */
+/** Streams from which a service erases what it is the author of: of former members, and what is about to go by its age. It reads them to find that. What many services say, claim-store erases. */
 const ERASES: Readonly<Partial<Record<ServiceName, readonly string[]>>> = {
-  'claim-store': [LEDGER_STREAM, 'DEAD_LETTERS'], provisioner: ['SERVERS'], reaper: ['DELETIONS'], notifier: ['MESSAGES'], bot: ['MEMBERS', 'MESSAGES'],
+  'claim-store': [LEDGER_STREAM, 'DEAD_LETTERS', 'OPERATIONS'], provisioner: ['SERVERS'], reaper: ['DELETIONS'], notifier: ['MESSAGES'], bot: ['MEMBERS', 'MESSAGES'],
 }
 const erasing = (stream: string): string => `$JS.API.STREAM.MSG.DELETE.${stream}`
+/** All of a stream, in pages from any node and single messages from the leader. */
+const reading = (stream: string): string[] => [`$JS.API.DIRECT.GET.${stream}`, `$JS.API.STREAM.MSG.GET.${stream}`]
+
+/** Streams of which a service learns how full they are. */
+const MEASURES: Readonly<Partial<Record<ServiceName, readonly string[]>>> = { 'claim-store': STORED }
+
+/** Of which events a service hears, from the server, that they were stored: no more than their headers. */
+const WITNESSES: Readonly<Partial<Record<ServiceName, readonly EventDefinition[]>>> = { bot: [deletionStarted] }
 
 /** What a service writes that is no event. */
 const COUNTS: Readonly<Partial<Record<ServiceName, readonly string[]>>> = { gateway: limitsStream.subjects }
 
 /** What the ledger needs of its stream: all of it, by sequence and by member, and word of what was stored. */
-const LEDGER_RIGHTS: Rights = { publish: [`$JS.API.DIRECT.GET.${LEDGER_STREAM}`, `$JS.API.DIRECT.GET.${LEDGER_STREAM}.claims.*.*`, `$JS.API.STREAM.INFO.${LEDGER_STREAM}`], subscribe: ['stored.claims.*.*'], isAsked: false }
+const LEDGER_RIGHTS: Rights = { publish: [...reading(LEDGER_STREAM), `$JS.API.STREAM.INFO.${LEDGER_STREAM}`], subscribe: ['stored.claims.*.*'], isAsked: false }
 
 export function rightsOf (service: ServiceName): Rights {
   if (service === 'operator') return { publish: ['>'], subscribe: ['>'], isAsked: false }
@@ -56,9 +64,12 @@ export function rightsOf (service: ServiceName): Rights {
     ...consumed.map((event) => deadSubject(subjectFilter(event))),
     ...consumed.flatMap(causesOf).map((cause) => newestOf(cause.stream, subjectFilter(cause))),
     ...(LOOKS[service] ?? []).map(([stream, filter]) => newestOf(stream, filter)),
-    ...BUCKETS.filter((bucket) => bucket.service === service).flatMap(({ name, overwrites }) => [`$KV.${name}.>`, `$JS.API.DIRECT.GET.KV_${name}`, `$JS.API.DIRECT.GET.KV_${name}.>`, ...(overwrites ? [erasing(`KV_${name}`)] : [])]),
-    ...(ERASES[service] ?? []).flatMap((stream) => [`$JS.API.DIRECT.GET.${stream}`, erasing(stream)]),
-    newestOf(`KV_${topologyBucket.name}`, `$KV.${topologyBucket.name}.>`),
+    ...BUCKETS.filter((bucket) => bucket.service === service).flatMap(({ name, overwrites }) => [`$KV.${name}.>`, ...reading(`KV_${name}`), ...(overwrites ? [erasing(`KV_${name}`)] : [])]),
+    ...(ERASES[service] ?? []).flatMap((stream) => [...reading(stream), erasing(stream)]),
+    ...(MEASURES[service] ?? []).map((stream) => `$JS.API.STREAM.INFO.${stream}`),
+    `$JS.API.STREAM.MSG.GET.KV_${topologyBucket.name}`,
+    // Its answer says what time it is on the server.
+    `$JS.API.STREAM.INFO.KV_${topologyBucket.name}`,
     ...COUNTS[service] ?? [],
     ...extra?.publish ?? [],
   ]
@@ -67,6 +78,7 @@ export function rightsOf (service: ServiceName): Rights {
     ...answered.map(({ subject }) => subject),
     // The services API: everybody is asked, all of one name, or one of them.
     '$SRV.PING', '$SRV.INFO', '$SRV.STATS', `$SRV.*.${service}`, `$SRV.*.${service}.*`,
+    ...(WITNESSES[service] ?? []).map((event) => `stored.${subjectFilter(event)}`),
     ...extra?.subscribe ?? [],
   ]
   return { publish: [...new Set(publish)].toSorted(), subscribe: [...new Set(subscribe)].toSorted(), isAsked: true }

@@ -42,6 +42,7 @@ const CLOUD_EVENT = {
     'ce-subject': { type: 'string', description: 'The subject it stands on' },
     'ce-correlation': { type: 'string', description: 'The claim it belongs to, where there is one' },
     'ce-causation': { type: 'string', description: 'Id of the event that led here' },
+    'ce-traceparent': { type: 'string', description: "The span that said it, where traces are kept (CloudEvents' distributed tracing extension). Nothing is decided by it" },
     'content-type': { type: 'string', const: 'application/json' },
   },
 }

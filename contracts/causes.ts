@@ -5,13 +5,14 @@ import { claimActivated, claimDeleted, claimFailed, claimRequested, deletionCanc
 import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled } from './events/deletions.ts'
 import { memberJoined, memberLeft } from './events/members.ts'
 import { messageDelivered, messageOutbound, messageUndeliverable } from './events/messages.ts'
+import { operatorActed } from './events/operations.ts'
 import { serverDeleted, serverFailed, serverProgressed, serverReady } from './events/servers.ts'
 
 /** Absent: nothing leads there but the world itself: a form, a change of the group. Every field that a cause's subject needs is in the data of the effect. */
 const CAUSES = new Map<EventDefinition, readonly EventDefinition[]>([
   [claimActivated, [serverReady]],
   [claimFailed, [serverFailed]],
-  [deletionScheduled, [memberLeft, deletionPostponed]],
+  [deletionScheduled, [memberLeft, deletionPostponed, operatorActed('claim-store')]],
   [deletionCancelled, [memberJoined, deletionRefuted]],
   [deletionStarted, [deletionConfirmed]],
   [claimDeleted, [serverDeleted]],

@@ -41,7 +41,7 @@ export const WEBHOOK_CODES = {
 export type WebhookCode = keyof typeof WEBHOOK_CODES
 
 /** Why a message did not arrive. */
-export const UNDELIVERABLE_CODES = ['WHATSAPP_REACHOUT_LOCKED', 'WHATSAPP_RESTRICTED', 'WHATSAPP_NOT_REGISTERED', 'WHATSAPP_REFUSED', 'SEAL_UNREADABLE', 'MESSAGE_EXPIRED'] as const
+export const UNDELIVERABLE_CODES = ['WHATSAPP_REACHOUT_LOCKED', 'WHATSAPP_RESTRICTED', 'WHATSAPP_NOT_REGISTERED', 'WHATSAPP_REFUSED', 'SEAL_UNREADABLE', 'MESSAGE_EXPIRED', 'LOGIN_REPLACED'] as const
 export const UndeliverableCode = Type.Enum(UNDELIVERABLE_CODES)
 export type UndeliverableCode = Static<typeof UndeliverableCode>
 
@@ -55,7 +55,29 @@ export const CLAIM_STATUSES = ['creating', 'active', 'failed', 'deleting', 'dele
 export const ClaimStatus = Type.Enum(CLAIM_STATUSES)
 export type ClaimStatus = Static<typeof ClaimStatus>
 
-export const PostponeReason = Type.Enum(['roster_unknown', 'brake', 'pace', 'outage', 'creating', 'claim_store_away'])
+export const POSTPONE_REASONS = ['roster_unknown', 'brake', 'pace', 'outage', 'creating', 'claim_store_away'] as const
+export const PostponeReason = Type.Enum(POSTPONE_REASONS)
 export type PostponeReason = Static<typeof PostponeReason>
 export const CancelReason = Type.Enum(['returned', 'present', 'operator'])
 export type CancelReason = Static<typeof CancelReason>
+
+/** Why claim-store does not carry out what an operator asks about a claim. */
+export const OPERATOR_REFUSALS = [
+  'NOT_FOUND', 'NOT_CURRENT', 'NOT_FAILED', 'REQUEST_LOST', 'NOT_MEMBER', 'MEMBER_PRESENT', 'MEMBERSHIP_UNKNOWN', 'NO_SERVER', 'NOT_SCHEDULED', 'DELETION_STARTED', 'NOT_HELD', 'NOT_LATER', 'TOO_FAR',
+] as const
+export const OperatorRefusal = Type.Enum(OPERATOR_REFUSALS)
+export type OperatorRefusal = Static<typeof OperatorRefusal>
+
+/** Why a step that mends drift was not taken; what else is answered are the codes of faults. */
+export const REPAIR_REFUSALS = ['BRAKE_ON', 'CLOCK_SKEWED', 'CLAIM_NOT_OVER', 'SERVER_OTHER', 'OWNER_OTHER', 'ACCOUNT_IN_USE', 'NOT_SCHEDULED', 'MEMBERSHIP_UNKNOWN', 'MEMBERSHIP_OTHER'] as const
+export const RepairRefusal = Type.Enum(REPAIR_REFUSALS)
+export type RepairRefusal = Static<typeof RepairRefusal>
+/** … and why scripts/drift did not ask for it. */
+export const APPLY_CODES = ['PLAN_CHANGED', 'FOR_A_PERSON', 'STEPS_TOO_MANY'] as const
+export type ApplyCode = typeof APPLY_CODES[number]
+
+/** Why a run of the canary (`scripts/klaim canary`) did not come through; what else is said are the codes of faults. */
+export const CANARY_CODES = [
+  'CANARY_GATEWAY_AWAY', 'CANARY_REFUSED', 'CANARY_CLAIM_FAILED', 'CANARY_NOT_ACTIVE', 'CANARY_LOGIN_MISSING', 'CANARY_LOGIN_UNDELIVERABLE', 'CANARY_NOT_DELETED', 'CANARY_LEFTOVER', 'CANARY_NUMBER_TAKEN',
+] as const
+export type CanaryCode = typeof CANARY_CODES[number]

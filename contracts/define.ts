@@ -54,6 +54,8 @@ export interface RequestDefinition<Question extends TSchema = TSchema, Answer ex
   readonly answer: Answer
   /** How long a caller waits, in milliseconds. */
   readonly timeoutMs: number
+  /** Asking again does no more than asking once, so a question that finds no answer, or none for now (a transient fault), is asked again within that time: a node of NATS may have been lost with it. */
+  readonly isRepeatable: boolean
 }
 
 /** A question over NATS request/reply. `answer` holds the rejections too: a refusal is a value, not an error. */
@@ -65,6 +67,7 @@ export function defineRequest<Question extends TSchema, Answer extends TSchema> 
   question: Question
   answer: Answer
   timeoutMs?: number
+  isRepeatable?: true
 }): RequestDefinition<Question, Answer> {
-  return { timeoutMs: 5_000, ...definition, subject: `klaim.${definition.service}.${definition.name}` }
+  return { timeoutMs: 5_000, isRepeatable: false, ...definition, subject: `klaim.${definition.service}.${definition.name}` }
 }

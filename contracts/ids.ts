@@ -10,6 +10,10 @@ export const MemberId = Type.String({ pattern: '^[a-z2-7]{20}$' })
 /** Phone-number JID `<digits>@s.whatsapp.net`. A secret: it is somebody's phone number. */
 export const WaJid = Type.String({ pattern: '^[1-9][0-9]{5,16}@s\\.whatsapp\\.net$' })
 
+/** Digits with country code, one to five by comma. A secret, as every number is. */
+export const NUMBERS_PATTERN = '^[1-9][0-9]{6,14}(,[1-9][0-9]{6,14}){0,4}$'
+export const NUMBER_PATTERN = '^[1-9][0-9]{6,14}$'
+
 export const GroupId = Type.String({ pattern: '^[0-9-]{5,40}@g\\.us$' })
 
 /** `<claim_id>-d<n>`: the n-th departure of a claim. Derived, so the same departure has the same job whoever decides it. */

@@ -3,9 +3,9 @@
 // No service needs a right to read a stream at will for this.
 import { Type, type Static } from 'typebox'
 import { defineRequest, type RequestDefinition, type ServiceName } from './define.ts'
+import { word } from './events/operations.ts'
 import { CONSUMERS } from './streams.ts'
 
-const By = Type.String({ minLength: 1, maxLength: 80 })
 const Sequence = Type.Integer({ minimum: 1 })
 /** 64 KiB, the largest message of a stream that consumers read, in base64. */
 const BODY_LENGTH_MAX = 87_384
@@ -20,7 +20,8 @@ const Question = Type.Object({
   /** All of them, those of the server included. */
   headers: Type.Array(Type.Tuple([Type.String({ minLength: 1, maxLength: 200 }), Type.String({ maxLength: 8_192 })]), { maxItems: 100 }),
   body_base64: Type.String({ pattern: '^[A-Za-z0-9+/]*={0,2}$', maxLength: BODY_LENGTH_MAX }),
-  by: By,
+  by: word.by,
+  why: Type.Optional(word.why),
 })
 export type ReplayQuestion = Static<typeof Question>
 
@@ -48,8 +49,8 @@ export const REPLAYS: ReadonlyMap<ServiceName, ReplayDefinition> = new Map([...n
 
 export const discardDeadLetter = defineRequest({
   name: 'discard_dead_letter', service: 'claim-store', callers: [],
-  summary: 'A dead letter is erased without being handled; who and why goes into the log',
-  question: Type.Object({ sequence: Sequence, by: By, why: Type.String({ minLength: 1, maxLength: 200 }) }),
+  summary: 'A dead letter is erased without being handled',
+  question: Type.Object({ sequence: Sequence, ...word }),
   answer: Type.Union([
     Type.Object({ ok: Type.Literal(true) }),
     Type.Object({ ok: Type.Literal(false), rejection: Type.Literal('NOT_FOUND') }),

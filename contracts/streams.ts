@@ -52,6 +52,8 @@ export const STREAMS: readonly StreamDefinition[] = [
     'The delayed deletions', { maxAgeMs: null, maxMsgBytes: 16 * KIB, maxBytes: 512 * MIB, schedules: true }),
   stream('MESSAGES', ['messages.outbound.*', 'messages.delivered.*', 'messages.undeliverable.*'], 'What members are told'),
   stream('DEAD_LETTERS', ['dead.>'], 'What nobody could handle', { maxAgeMs: 90 * DAY, maxMsgBytes: 128 * KIB }),
+  // Two messages of some 700 bytes for each request.
+  stream('OPERATIONS', ['operations.*.*'], 'What people had services do, who and why', { maxAgeMs: 365 * DAY, maxBytes: 64 * MIB, maxMsgBytes: 8 * KIB }),
   limitsStream,
 ]
 
@@ -136,9 +138,15 @@ export const sentBucket = bucket('sent', 'bot', 'Which messages were handed to W
 /** A signature holds for two minutes at most (a clock 60 s ahead, looked at 60 s late), so a nonce forgotten after ten cannot be replayed. */
 export const noncesBucket = bucket('nonces', 'gateway', 'Nonces of the webhook that were used', { maxValueBytes: 256, maxBytes: 16 * MIB, ttlMs: 10 * MINUTE })
 
+/** One entry, of which every gateway knows: an operator closes and opens. */
+export const admissionBucket = bucket('admission', 'gateway', 'Whether new claims are taken', { maxValueBytes: 256, maxBytes: MIB })
+
 /** Written by whoever brings the server to the state that is described here; services wait for it. */
 export const topologyBucket = bucket('topology', 'operator', 'That streams, consumers and buckets are there, and by which description', { history: 5, maxValueBytes: KIB, maxBytes: MIB })
 
 export const BUCKETS: readonly BucketDefinition[] = [
-  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, sentBucket, noncesBucket, topologyBucket,
+  provisioningBucket, allocationsBucket, templatesBucket, brakeBucket, sessionBucket, leaseBucket, rosterBucket, sentBucket, noncesBucket, admissionBucket, topologyBucket,
 ]
+
+/** Everything that NATS keeps for Klaim, by the name of its stream: a bucket is one, too. */
+export const STORED: readonly string[] = [...STREAMS.map(({ name }) => name), ...BUCKETS.map(({ name }) => `KV_${name}`)]

@@ -1,10 +1,11 @@
 // scripts/secrets: the secrets of an installation, from the first day to the last rotation. What it does is in deploy/secrets/.
 import { readFileSync } from 'node:fs'
-import { usersText } from '../deploy/nats/config.ts'
-import { SECRETS, secretOf, secretsFor, type Secret } from '../deploy/secrets/catalogue.ts'
+import { clusterText, usersText } from '../deploy/nats/config.ts'
+import { SECRETS, secretOf, secretsFor, type Secret, type SecretName } from '../deploy/secrets/catalogue.ts'
 import { createMissing } from '../deploy/secrets/creation.ts'
-import { makeDirectory, nextOf, openDirectory, SecretsError, type Directory } from '../deploy/secrets/directory.ts'
-import { natsKeys, previousOf } from '../deploy/secrets/nats-keys.ts'
+import { makeDirectory, openDirectory, SecretsError, type Directory } from '../deploy/secrets/directory.ts'
+import { inspect } from '../deploy/secrets/inspection.ts'
+import { natsKeys } from '../deploy/secrets/nats-keys.ts'
 import { ROTATIONS, type Phase } from '../deploy/secrets/rotation.ts'
 
 const USAGE = `Usage:
@@ -12,42 +13,35 @@ const USAGE = `Usage:
   scripts/secrets check <directory>                     are all there, readable by nobody else, and do they fit one another
   scripts/secrets rotate <name> <phase> <directory>     ${Object.entries(ROTATIONS).map(([name, rotation]) => `${name} (${Object.keys(rotation).join(', ')})`).join('; ')}
   scripts/secrets put panel-key <directory>             store the key that the panel made, from standard input
+  scripts/secrets put alert-numbers <directory>         store whom the bot tells of alerts: digits by comma, from standard input
+  scripts/secrets put canary-number <directory>         store as whom the canary claims: digits, from standard input
   scripts/secrets nats-users <directory>                the users.conf of NATS: public keys and rights, no secrets
+  scripts/secrets nats-cluster <name> <host,host,host> <directory>   the cluster.conf of one node of NATS; holds the password of the nodes
   scripts/secrets environment <service> <directory>     the variables that a service is given: names of files, no secrets`
 
 const EX_USAGE = 64
+const ROUTES_PORT = 6222
+/** What a person gives, and who has to be restarted then. */
+const GIVEN: Readonly<Record<string, { variable: SecretName, restart: string }>> = { 'panel-key': { variable: 'PANEL_KEY', restart: 'provisioner' }, 'alert-numbers': { variable: 'ALERT_NUMBERS', restart: 'bot' }, 'canary-number': { variable: 'CANARY_NUMBER', restart: 'the canary' } }
 const PANEL_KEY_HOW = 'make an application key on the panel (rights: config/.env.example, PANEL_KEY) and store it: scripts/secrets put panel-key <directory>'
 
 type Print = (line: string) => void
 
 function create (directory: Directory, print: Print): number {
   const made = createMissing(directory)
-  for (const { variable, file, holders } of SECRETS as readonly Secret[]) {
+  for (const { variable, file, holders, isOptional } of SECRETS as readonly Secret[]) {
     if (made.includes(file)) print(`made ${file}, for ${holders.join(', ')}`)
     else if (directory.has(file)) print(`kept ${file}`)
-    else print(`${file} is missing${variable === 'PANEL_KEY' ? `: ${PANEL_KEY_HOW.replace('<directory>', directory.path)}` : ''}`)
+    else if (!isOptional) print(`${file} is missing${variable === 'PANEL_KEY' ? `: ${PANEL_KEY_HOW.replace('<directory>', directory.path)}` : ''}`)
   }
   return 0
 }
 
 function check (directory: Directory, print: Print): number {
-  const wrong: string[] = []
-  const problem = directory.problem()
-  if (problem !== null) wrong.push(`${directory.path} ${problem}`)
-  const read = (file: string): string | undefined => {
-    const found = directory.read(file)
-    return 'text' in found ? found.text : undefined
-  }
-  const fileOf = (variable: string): string => (SECRETS as readonly Secret[]).find((secret) => secret.variable === variable)?.file ?? ''
-  for (const { file, problem: problemOf } of SECRETS as readonly Secret[]) {
-    const found = directory.read(file)
-    const said = 'problem' in found ? found.problem : problemOf(found.text, (variable) => read(fileOf(variable)))
-    if (said !== null) wrong.push(`${file} ${said}`)
-    else print(`✓ ${file}${directory.has(nextOf(file)) ? ', which is being rotated' : ''}`)
-  }
-  const known = (SECRETS as readonly Secret[]).flatMap(({ file }) => [file, nextOf(file), ...(file.endsWith('.nk') ? [previousOf(file)] : [])])
-  for (const file of directory.files()) if (!known.includes(file)) wrong.push(`${file} is none of ours: move it away`)
-  for (const line of wrong) print(`✗ ${line}`)
+  const inspected = inspect(directory)
+  const wrong = inspected.filter(({ problem }) => problem !== null)
+  for (const { what, isRotated } of inspected.filter(({ problem }) => problem === null)) print(`✓ ${what}${isRotated ? ', which is being rotated' : ''}`)
+  for (const { what, problem } of wrong) print(`✗ ${what} ${problem}`)
   return wrong.length === 0 ? 0 : 1
 }
 
@@ -65,21 +59,30 @@ function rotate (name: string, phase: string, directory: Directory, print: Print
   return 0
 }
 
-function putPanelKey (directory: Directory, print: Print): number {
-  const { file, problem } = secretOf('PANEL_KEY')
-  const key = readFileSync(0, 'utf8').trim()
-  const said = problem(key, () => undefined)
+function put (name: string, directory: Directory, print: Print): number {
+  const given = GIVEN[name]
+  if (!given) return usage(print)
+  const { file, problem } = secretOf(given.variable)
+  const text = readFileSync(0, 'utf8').trim()
+  const said = problem(text, () => undefined)
   if (said !== null) {
     print(`✗ what was given ${said}`)
     return 1
   }
-  directory.write(file, key)
-  print(`${file} is stored.\nRestart now: provisioner`)
+  directory.write(file, text)
+  print(`${file} is stored.\nRestart now: ${given.restart}`)
+  return 0
+}
+
+function cluster (serverName: string, hosts: readonly string[], directory: Directory, print: Print): number {
+  if (!/^[\w-]{1,32}$/.test(serverName) || !hosts.every((host) => /^[A-Za-z0-9.-]+$/.test(host))) return usage(print)
+  const password = directory.text(secretOf('NATS_ROUTES_PASSWORD').file)
+  print(clusterText({ serverName, listen: `0.0.0.0:${ROUTES_PORT}`, routes: hosts.map((host) => `${host}:${ROUTES_PORT}`), password, hasTls: true }).trimEnd())
   return 0
 }
 
 function environment (service: string, directory: Directory, print: Print): number {
-  const secrets = secretsFor(service)
+  const secrets = secretsFor(service).filter(({ file, isOptional }) => !isOptional || directory.has(file))
   if (secrets.length === 0) return usage(print)
   for (const { variable, file } of secrets) print(`${variable}_FILE=${directory.at(file)}`)
   return 0
@@ -93,7 +96,7 @@ function usage (print: Print): number {
 function main (args: readonly string[], print: Print): number {
   const [command = '', ...rest] = args
   const path = rest.at(-1)
-  const counts: Record<string, number> = { create: 1, check: 1, rotate: 3, put: 2, 'nats-users': 1, environment: 2 }
+  const counts: Record<string, number> = { create: 1, check: 1, rotate: 3, put: 2, 'nats-users': 1, 'nats-cluster': 3, environment: 2 }
   if (path === undefined || rest.length !== counts[command]) return usage(print)
   try {
     if (command === 'create') return create(makeDirectory(path), print)
@@ -104,7 +107,8 @@ function main (args: readonly string[], print: Print): number {
       case 'nats-users':
         print(usersText(natsKeys(directory)).trimEnd())
         return 0
-      case 'put': return rest[0] === 'panel-key' ? putPanelKey(directory, print) : usage(print)
+      case 'nats-cluster': return cluster(rest[0] ?? '', (rest[1] ?? '').split(','), directory, print)
+      case 'put': return put(rest[0] ?? '', directory, print)
       default: return environment(rest[0] ?? '', directory, print)
     }
   } catch (error) {

@@ -4,7 +4,7 @@ import { loadConfig } from '../services/common/config.ts'
 import { connectNats, NatsConfig, natsOf } from '../services/common/connect.ts'
 import { ensureTopology } from '../services/common/topology.ts'
 
-const config = loadConfig(Type.Object({ ...NatsConfig, NATS_REPLICAS: Type.Integer({ minimum: 1, maximum: 5, default: 1 }) }), process.env)
+const config = loadConfig(Type.Object({ ...NatsConfig, NATS_REPLICAS: Type.Optional(Type.Integer({ minimum: 1, maximum: 5 })) }), process.env)
 const connection = await connectNats(natsOf(config), 'operator')
 await ensureTopology(connection, config.NATS_REPLICAS)
 await connection.close()

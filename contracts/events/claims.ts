@@ -40,7 +40,11 @@ export const claimRequested = defineEvent({
 })
 
 export const claimActivated = defineEvent({
-  ...ofClaim('activated', 'The server exists and answers; the login is to be sent', { ...ServerFacts.properties, template: TemplateName }),
+  ...ofClaim('activated', 'The server exists and answers; the login is to be sent', {
+    ...ServerFacts.properties, template: TemplateName,
+    /** When the claim was accepted: how long its member waited is measured from it. */
+    requested_at: Type.Optional(Timestamp),
+  }),
   subject: 'claims.{member_id}.activated',
 })
 
@@ -56,6 +60,12 @@ export const deletionScheduled = defineEvent({
     left_at: Timestamp,
     /** `outage`: the first time had passed while we were away, so the member gets a fresh warning and a later time. */
     reason: Type.Union([Type.Literal('left'), Type.Literal('outage'), Type.Literal('operator')]),
+    /** Of reason `operator`: what they asked for. */
+    operation: Type.Optional(Type.Enum(['delete', 'hold', 'release', 'extend'])),
+    /** Held: when it would have been due without. */
+    held_from: Type.Optional(Timestamp),
+    /** An operator wants the server gone whoever is in the group. */
+    even_if_present: Type.Optional(Type.Literal(true)),
     ...movement,
   }),
   subject: 'claims.{member_id}.deletion_scheduled',
@@ -90,6 +100,27 @@ export const claimErased = defineEvent({
     /** `retention`: so long after the end of the last claim that nothing is kept. */
     reason: Type.Union([Type.Literal('asked'), Type.Literal('retention')]),
   }),
+})
+
+/**
+ * Where the stream was lost and no backup is to be had, scripts/reseed says what the book and the panel still know of a claim. It stands for the
+ * claim's whole history, so nobody acts on it: whoever was to be told or to do something has been told and has done it. A departure that still
+ * waits follows as the ordinary event.
+ */
+export const claimRestored = defineEvent({
+  ...ofClaim('restored', 'The ledger was lost, and this is what the book still knows of one claim', {
+    status: Type.Union([Type.Literal('active'), Type.Literal('failed'), Type.Literal('deleted')]),
+    created_at: Timestamp,
+    /** Always there while active. */
+    server: Type.Optional(Type.Pick(ServerFacts, ['user_id', 'server_id', 'allocation_id'])),
+    code: Type.Optional(FailureCode),
+    /** Of a deleted claim: by which it went. */
+    delete_job_id: Type.Optional(DeleteJobId),
+    /** At least so many departures it has had: the next one's number must be new to everybody. */
+    departures: Type.Integer({ minimum: 0, maximum: 999_999 }),
+    ...movement,
+  }),
+  subject: 'claims.{member_id}.restored',
 })
 
 export const claimDeleted = defineEvent({

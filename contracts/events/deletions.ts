@@ -20,12 +20,14 @@ export const deletionDue = defineEvent({
 
 export const deletionConfirmed = defineEvent({
   ...reaper, name: 'deletion.confirmed', subject: 'deletions.confirmed.{delete_job_id}',
-  summary: 'The time has come and the member is absent from the live roster',
+  summary: 'The time has come and the member is absent from the live roster, or the ledger wants it gone all the same',
   data: Type.Object({
     ...job,
     due_at: Timestamp,
     /** When the roster that shows the absence was read from WhatsApp. */
     absent_at: Timestamp,
+    /** The ledger says that it is to go whoever is in the group: nobody was looked for, and `absent_at` is when it was judged. */
+    even_if_present: Type.Optional(Type.Literal(true)),
   }),
 })
 

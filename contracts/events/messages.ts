@@ -21,6 +21,8 @@ export const messageOutbound = defineEvent({
     /** Sent in this order, each as a chat message of its own. `{password}` in a part is filled by the bot as it sends. */
     parts: Type.Array(Type.String({ minLength: 1, maxLength: 4000 }), { minItems: 1, maxItems: 5 }),
     sealed_password: Type.Optional(Sealed),
+    /** Of a login: when its claim was accepted. */
+    requested_at: Type.Optional(Timestamp),
     /** After this the message is no longer worth sending. */
     expires_at: Type.Optional(Timestamp),
   }),

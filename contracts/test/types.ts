@@ -40,7 +40,7 @@ answering(getBrake, async () => ({ ok: true, tripped: 'yes' }))
 void bus.request(createClaim, {} as Static<typeof createClaim.question>).then((answer) => {
   // @ts-expect-error A refusal is told apart from an answer before it is read.
   void answer.rejection
-  if (!answer.ok) answer.rejection satisfies 'ALREADY_CLAIMED' | 'LEAVING'
+  if (!answer.ok) answer.rejection satisfies 'ALREADY_CLAIMED' | 'LEAVING' | 'CLAIMS_CLOSED'
 })
 
 // @ts-expect-error An error has one of the codes.

@@ -1,6 +1,6 @@
 // A full set of secrets: makes what is missing and keeps what is there.
 import { randomBytes } from 'node:crypto'
-import { SECRETS, secretOf } from './catalogue.ts'
+import { SECRETS, secretOf, type Secret } from './catalogue.ts'
 import { SecretsError, type Directory } from './directory.ts'
 import { newSeed } from './nats-seed.ts'
 import { keySet, keysOf, newKey, problemOfKeys, publicOf } from './login-keys.ts'
@@ -9,7 +9,7 @@ const BYTES = 32
 
 export const randomSecret = (): string => randomBytes(BYTES).toString('hex')
 
-/** Answers the files that were made. The panel's key is made on the panel, by a person. */
+/** Answers the files that were made. The panel's key is made on the panel, by a person; what is optional is given by one. */
 export function createMissing (directory: Directory): string[] {
   const made: string[] = []
   const make = (file: string, text: string): void => {
@@ -18,8 +18,8 @@ export function createMissing (directory: Directory): string[] {
   }
   const privateFile = secretOf('LOGIN_PRIVATE_KEYS').file
   const publicFile = secretOf('LOGIN_PUBLIC_KEY').file
-  for (const { variable, file } of SECRETS) {
-    if (variable === 'PANEL_KEY' || directory.has(file)) continue
+  for (const { variable, file, isOptional } of SECRETS as readonly Secret[]) {
+    if (isOptional || variable === 'PANEL_KEY' || directory.has(file)) continue
     if (variable === 'LOGIN_PRIVATE_KEYS') {
       if (directory.has(publicFile)) throw new SecretsError(`${file} is missing while ${publicFile} is there: put it back, or remove ${publicFile}, and logins on their way with it`)
       make(file, keySet([newKey()]))

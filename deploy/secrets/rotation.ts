@@ -186,6 +186,7 @@ function memberIdKey (): Rotation {
 export const ROTATIONS: Readonly<Record<string, Rotation>> = {
   'internal-secret': pair('INTERNAL_SECRET', { begin: ['bot'], switch: ['gateway', 'reaper'], finish: ['bot'] }),
   'webhook-secret': pair('WEBHOOK_SECRETS', { begin: ['gateway'], finish: ['gateway'] }),
+  'alerts-secret': pair('ALERTS_SECRET', { begin: ['bot'], switch: [], finish: ['bot'] }),
   'session-key': pair('SESSION_KEY', { begin: ['bot'], switch: ['bot'], finish: ['bot'] }),
   'login-key': loginKey(),
   'member-id-key': memberIdKey(),

@@ -18,7 +18,7 @@ export function stagingSecrets (path: string): StagingSecrets {
   const { file: panelKey } = secretOf('PANEL_KEY')
   if (!directory.has(panelKey)) directory.write(panelKey, newPanelKey())
   return {
-    envFor: (service) => Object.fromEntries(secretsFor(service).map(({ variable, file }) => [`${variable}_FILE`, directory.at(file)])),
+    envFor: (service) => Object.fromEntries(secretsFor(service).filter(({ file }) => directory.has(file)).map(({ variable, file }) => [`${variable}_FILE`, directory.at(file)])),
     value: (name) => directory.text(secretOf(name).file),
   }
 }

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openDirectory } from '../secrets/directory.ts'
 import { natsSeedsIn, startKlaimNats, type KlaimNats } from './klaim-nats.ts'
+import { linkBot } from './link.ts'
 import { freePort } from './nats/nats-server.ts'
 import { stagingSecrets } from './secrets.ts'
 
@@ -24,6 +25,8 @@ export interface SystemOptions {
   readonly outsiders?: number
   /** Services that run twice. */
   readonly doubled?: readonly Service[]
+  /** 3: NATS is a cluster of three nodes. */
+  readonly natsReplicas?: 1 | 3
   /** Added to the environment of a process; 'all' reaches every service. */
   readonly env?: Partial<Record<ProcessName | 'all', Record<string, string>>>
   /** Public ports; free ones where absent. */
@@ -47,12 +50,16 @@ export interface System {
   readonly logDirectory: string
   /** Internal address of a process: /healthz, /readyz, /metrics. */
   healthUrl (name: Service | `${Service}-2`): string
+  /** What a process is configured with, for whoever starts it in another way. */
+  environment (name: ProcessName): Readonly<Record<string, string>>
   /** Of a process that was started; undefined for one that is not there. */
   pid (name: ProcessName): number | undefined
   /** Sends a signal and, where it ends the process, resolves when it has ended. */
   kill (name: ProcessName, signal?: NodeJS.Signals): Promise<void>
   /** Starts a process that was killed, with the same state and addresses; resolves when it is ready. `env` is added to its environment this once. */
   start (name: ProcessName, env?: Record<string, string>): Promise<void>
+  /** What a person does with the bot's phone: once at the start, and after a restore. */
+  link (): Promise<void>
   /** Resolves when the process that runs under this name has ended, however: exit code and signal. */
   ended (name: ProcessName): Promise<{ readonly code: number | null, readonly signal: NodeJS.Signals | null }>
   close (): Promise<void>
@@ -65,7 +72,7 @@ const STOP_MS_MAX = 15_000
 interface Description { readonly args: readonly string[], readonly env: Record<string, string>, readonly readyUrl: string }
 
 export async function startSystem (options: SystemOptions): Promise<System> {
-  const { directory, graceMs = 20_000, members = 5, outsiders = 3, doubled = [], say = () => {} } = options
+  const { directory, graceMs = 20_000, members = 5, outsiders = 3, doubled = [], natsReplicas = 1, say = () => {} } = options
   const at = (...parts: string[]): string => join(directory, ...parts)
   mkdirSync(at('logs'), { recursive: true, mode: 0o700 })
   const secrets = stagingSecrets(at('secrets'))
@@ -82,8 +89,9 @@ export async function startSystem (options: SystemOptions): Promise<System> {
   const healthUrl = (name: string): string => address(healthPorts.get(name) ?? 0)
 
   say('Starting nats-server')
-  const nats = await startKlaimNats({ storeDir: at('nats'), seeds: natsSeedsIn(openDirectory(at('secrets'))) })
+  const nats = await startKlaimNats({ storeDir: at('nats'), seeds: natsSeedsIn(openDirectory(at('secrets'))), replicas: natsReplicas })
 
+  const botUrls = [port.bot, ...(doubled.includes('bot') ? [port.bot2] : [])].map(address)
   const templates = { TEMPLATES_FILE: at('config', 'templates.json') }
   const words = { MESSAGES_DIR: at('config', 'messages') }
   // Servers of two systems on one machine must not meet on a port: a health check would take one for the other. Linux has all of 127.0.0.0/8.
@@ -91,10 +99,10 @@ export async function startSystem (options: SystemOptions): Promise<System> {
   const settings: Record<Service, (second: boolean) => Record<string, string>> = {
     'claim-store': () => ({ BOOK_FILE: at('book', 'claims.json'), GRACE_MS: String(graceMs) }),
     provisioner: () => ({ PANEL_URL: address(port.panel), CLAIM_EMAIL_DOMAIN: 'members.klaim.invalid', ...templates }),
-    reaper: () => ({ BOT_URL: address(port.bot), GRACE_MS: String(graceMs) }),
+    reaper: () => ({ BOT_URL: botUrls.join(','), GRACE_MS: String(graceMs) }),
     notifier: () => ({ PANEL_PUBLIC_URL: address(port.panel), ...words }),
     bot: (second) => ({ PANEL_PUBLIC_URL: address(port.panel), GROUP_ID: group, INTERNAL_HOST: '127.0.0.1', INTERNAL_PORT: String(second ? port.bot2 : port.bot), WHATSAPP_URL: `ws://127.0.0.1:${port.socket}/ws/chat`, ...words }),
-    gateway: (second) => ({ GROUP_ID: group, PANEL_PUBLIC_URL: address(port.panel), BOT_URL: address(port.bot), HTTP_HOST: '127.0.0.1', HTTP_PORT: String(second ? port.gateway2 : port.gateway), ...templates, ...words }),
+    gateway: (second) => ({ GROUP_ID: group, PANEL_PUBLIC_URL: address(port.panel), BOT_URL: botUrls.join(','), HTTP_HOST: '127.0.0.1', HTTP_PORT: String(second ? port.gateway2 : port.gateway), ...templates, ...words }),
   }
 
   function describe (name: ProcessName): Description {
@@ -125,7 +133,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     // No process outlives this one, however this one ends.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...description.args], {
       cwd: ROOT, stdio: ['ignore', log, log],
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LANG: 'C.UTF-8', ...options.env?.[name], ...description.env, ...env },
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', ...options.env?.[name], ...description.env, ...env },
     })
     closeSync(log)
     running.set(name, child)
@@ -141,22 +149,8 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     }
   }
 
-  /** What a person does once: shows the bot's QR code to the phone of its account. */
   async function link (): Promise<void> {
-    const headers = { 'x-internal-secret': secrets.value('INTERNAL_SECRET') }
-    // Of two bots either may hold the session; the other one never asks to be linked.
-    const doors = [port.bot, ...(doubled.includes('bot') ? [port.bot2] : [])].map((number) => `${address(number)}/internal/pairing`)
-    const shown = new Set<string>()
-    for (const deadline = Date.now() + READY_MS_MAX; Date.now() < deadline; await delay(100)) {
-      for (const door of doors) {
-        const view = await fetch(door, { headers }).then(async (answer) => await answer.json() as { state: string, qr?: string }, () => undefined)
-        if (view?.state === 'linked') return
-        if (view?.qr === undefined || shown.has(view.qr)) continue
-        shown.add(view.qr)
-        await fetch(`${address(port.whatsapp)}/pair`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ qr: view.qr }) })
-      }
-    }
-    throw new Error(`the bot was not linked in time; see ${at('logs', 'bot.log')}`)
+    await linkBot({ botUrls, whatsappUrl: address(port.whatsapp), internalSecret: secrets.value('INTERNAL_SECRET'), waitMs: READY_MS_MAX })
   }
 
   async function start (name: ProcessName, env?: Record<string, string>): Promise<void> {
@@ -204,7 +198,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     nats, group, panelUrl: address(port.panel), whatsappUrl: address(port.whatsapp), memberIdKey: secrets.value('MEMBER_ID_KEY'), logDirectory: at('logs'),
     botUrl: address(port.bot), secretsDirectory: at('secrets'),
     gatewayUrls: [address(port.gateway), ...(doubled.includes('gateway') ? [address(port.gateway2)] : [])],
-    healthUrl, pid: (name) => running.get(name)?.pid, kill, start, ended, close,
+    healthUrl, environment: (name) => describe(name).env, pid: (name) => running.get(name)?.pid, kill, start, link, ended, close,
   }
 }
 

@@ -2,18 +2,17 @@
 // name and removes nothing; so a file without `.failed` is one that could be restored on the day it was made.
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { jetstreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { lock } from 'proper-lockfile'
-import { validatorOf } from '../../services/common/envelope.ts'
 import { Fault, permanent, transient } from '../../services/common/fault.ts'
-import { BookFile } from '../../services/claim-store/book.ts'
+import { readBook as readStanding, type BookFile } from '../../services/claim-store/book-file.ts'
 import type { Mac } from '../../services/claim-store/mac.ts'
 import { onDisk, pack, unpack, writeSum } from './archive.ts'
 import { checkBook } from './book-check.ts'
 import { contentOf } from './content.ts'
+import { managerOf } from './manager.ts'
 import { BOOK, descriptionOf, MANIFEST, sha256Of, snapshotOf, type Manifest } from './manifest.ts'
-import { API_TIMEOUT_MS, restoreStreams } from './restoring.ts'
+import { restoreStreams } from './restoring.ts'
 import { nameOf, outdated } from './retention.ts'
 import { withScratch } from './scratch.ts'
 import { takeSnapshot, type Described } from './snapshot.ts'
@@ -101,7 +100,7 @@ async function copy ({ connection, bookFile, now }: BackupOptions, directory: st
 
 /** A value that is replaced between the snapshot and its being read back makes the two incomparable; then both are done again. */
 async function copyStream (connection: NatsConnection, name: string, directory: string): Promise<Manifest['streams'][number]> {
-  const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS })
+  const jsm = await managerOf(connection)
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const path = join(directory, snapshotOf(name))
     await rm(path, { force: true })
@@ -117,18 +116,13 @@ async function copyStream (connection: NatsConnection, name: string, directory: 
   throw transient('BACKUP_UNSETTLED', `${name} changed every time while it was copied`)
 }
 
+/** Of either kind; in the backup it is claims.json. One that was changed by hand goes in, too, and is held against the ledger like every other. */
 async function readBook (path: string): Promise<{ text: string, sequence: number, claims: number } | null> {
-  let text
-  try {
-    text = await readFile(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
-  }
-  const book: unknown = JSON.parse(text)
-  if (!validatorOf(BookFile).Check(book)) throw permanent('STORE_CORRUPT', 'the book cannot be read')
-  const { sequence, claims } = book as BookFile
-  return { text, sequence, claims: claims.length }
+  const reading = await readStanding(path)
+  if (reading.state === 'absent') return null
+  if (reading.state === 'damaged') throw permanent('STORE_CORRUPT', 'the book cannot be read')
+  const { book } = reading
+  return { text: `${JSON.stringify(book)}\n`, sequence: book.sequence, claims: book.claims.length }
 }
 
 async function removeOutdated (directory: string, now: Date): Promise<string[]> {

@@ -23,5 +23,6 @@ export async function contentOf (jsm: JetStreamManager, stream: string, lastSequ
 }
 
 function headersOf ({ header }: StoredMsg): Array<readonly [string, string[]]> {
-  return header.keys().filter((name) => !OF_THE_ANSWER.has(name.toLowerCase())).map((name) => [name, header.values(name)] as const)
+  // A message without any comes from the leader without the property (client 3.4.0).
+  return ((header as StoredMsg['header'] | undefined)?.keys() ?? []).filter((name) => !OF_THE_ANSWER.has(name.toLowerCase())).map((name) => [name, header.values(name)] as const)
 }

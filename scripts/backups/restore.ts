@@ -2,19 +2,20 @@
 // moment, also where only one was lost: half of a later time would hold effects whose cause is gone, and sequences that were given twice.
 // The mark of the topology is taken away first and put back last, so services wait however this ends, and it may be run again.
 import { createHash } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { JetStreamApiError, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { topologyBucket } from '../../contracts/streams.ts'
 import type { BookEntry } from '../../contracts/requests.ts'
-import type { BookFile } from '../../services/claim-store/book.ts'
+import { readBook as readStanding, setAside, type BookFile } from '../../services/claim-store/book-file.ts'
 import { permanent } from '../../services/common/fault.ts'
 import { ensureTopology } from '../../services/common/topology.ts'
 import { runningServices } from '../rekey/rekey.ts'
 import { unpack } from './archive.ts'
+import { managerOf } from './manager.ts'
 import { BOOK, type Manifest } from './manifest.ts'
-import { API_TIMEOUT_MS, restoreStreams } from './restoring.ts'
+import { restoreStreams } from './restoring.ts'
 import { COPIED, EMPTIED, READ_AGAIN, SESSION, streamOf } from './what.ts'
 
 export interface RestoreOptions { readonly connection: NatsConnection, readonly path: string, readonly bookFile: string, readonly replicas: number, readonly now: () => Date }
@@ -42,11 +43,12 @@ export async function restore (options: RestoreOptions, overwriting: string | un
   return await unpacked(options, async (files, manifest) => {
     const found = await look(options, files, manifest)
     if (found.overwriting !== overwriting) throw permanent('RESTORE_REFUSED', found.overwriting === undefined ? 'there is nothing to overwrite: leave --overwriting out' : 'what is there is not what --overwriting names: look at it once more')
-    const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS })
+    const jsm = await managerOf(connection)
     await remove(jsm, streamOf(topologyBucket))
     for (const name of [...COPIED, ...EMPTIED]) await remove(jsm, name)
     await restoreStreams(connection, files, manifest, replicas)
     for (const [stream, consumer] of READ_AGAIN) await jsm.consumers.delete(stream, consumer)
+    // The book of another time would stop claim-store (LEDGER_BEHIND_BOOK); it is written anew from the ledger. Under this name claim-store removes it after 30 days.
     const bookAside = await setAside(bookFile, now())
     await ensureTopology(connection, replicas)
     return { survey: found, bookAside }
@@ -67,7 +69,7 @@ async function unpacked<Answer> ({ path }: RestoreOptions, use: (files: string, 
 async function look ({ connection, bookFile }: RestoreOptions, files: string, manifest: Manifest): Promise<Survey> {
   const running = await runningServices(connection)
   if (running.length > 0) throw permanent('RESTORE_REFUSED', `still running: ${running.join(', ')}; stop every service`)
-  const jsm = await jetstreamManager(connection, { timeout: API_TIMEOUT_MS })
+  const jsm = await managerOf(connection)
   const streams = await Promise.all([...COPIED, ...EMPTIED].map(async (name) => {
     const copied = manifest.streams.find((stream) => stream.name === name)
     return { name, there: await stateOf(jsm, name), restored: copied ? { messages: copied.messages, last: copied.last_sequence } : null }
@@ -86,7 +88,7 @@ async function look ({ connection, bookFile }: RestoreOptions, files: string, ma
   }
 }
 
-async function stateOf (jsm: JetStreamManager, name: string): Promise<{ messages: number, last: number } | null> {
+export async function stateOf (jsm: JetStreamManager, name: string): Promise<{ messages: number, last: number } | null> {
   try {
     const { state } = await jsm.streams.info(name)
     return { messages: state.messages, last: state.last_seq }
@@ -96,24 +98,12 @@ async function stateOf (jsm: JetStreamManager, name: string): Promise<{ messages
   }
 }
 
-async function remove (jsm: JetStreamManager, name: string): Promise<void> {
+export async function remove (jsm: JetStreamManager, name: string): Promise<void> {
   if (await stateOf(jsm, name)) await jsm.streams.delete(name)
 }
 
 /** A book that cannot be read tells nothing. */
 async function readBook (path: string): Promise<Pick<BookFile, 'claims'>> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as BookFile
-  } catch {
-    return { claims: [] }
-  }
-}
-
-/** The book of another time would stop claim-store (LEDGER_BEHIND_BOOK); it is written anew from the ledger. Under this name claim-store removes it after 30 days. */
-async function setAside (path: string, now: Date): Promise<string | undefined> {
-  const there = await readdir(dirname(path)).catch((): string[] => [])
-  if (!there.includes(basename(path))) return undefined
-  const aside = `${path}.damaged-${now.getTime()}`
-  await rename(path, aside)
-  return aside
+  const reading = await readStanding(path).catch(() => null)
+  return reading && 'book' in reading ? reading.book : { claims: [] }
 }

@@ -19,10 +19,15 @@ export function foundOf (name: string): Found | null {
   return Number.isNaN(at.getTime()) ? null : { name, at, isVerified: failed === undefined }
 }
 
+/** The newest one that was verified. */
+export const newestOf = (names: readonly string[]): Found | undefined => newestFirst(names).find(({ isVerified }) => isVerified)
+
+const newestFirst = (names: readonly string[]): Found[] => names.map(foundOf).filter((one) => one !== null).toSorted((a, b) => b.at.getTime() - a.at.getTime())
+
 /** Names of those that are to go. What failed is kept for 48 hours, for somebody to look at. */
 export function outdated (names: readonly string[], now: Date): string[] {
-  const found = names.map(foundOf).filter((one) => one !== null).toSorted((a, b) => b.at.getTime() - a.at.getTime())
-  const newest = found.find(({ isVerified }) => isVerified)
+  const found = newestFirst(names)
+  const newest = newestOf(names)
   const days = new Set<string>()
   return found.filter(({ at, isVerified, name }) => {
     const ageMs = now.getTime() - at.getTime()

@@ -13,6 +13,7 @@
 //   CLAIMS         the record of who has which server
 //   SERVERS        a claim whose server was reported and not yet recorded would wait for ever; and causes are looked up there
 //   MESSAGES       what is still to be said
+//   OPERATIONS     who had what done; a word of an operator is the cause of a decision, so it is copied after CLAIMS
 //   provisioning   how far a claim is on the panel; without it a server under way would get a new password for no reason
 //   templates      the versions that claims are built from
 //   brake          a brake that is on stays on
@@ -22,14 +23,15 @@
 //   DELETIONS          made anew by the reaper's sweep, from the ledger. An old word that somebody is absent must not delete a server later
 //   whatsapp_session   its ratchets only go forward. From an old copy the bot would encrypt under message keys that were used before, and
 //                      phones drop such a message without a word: a login would vanish. The bot is linked anew instead, in a minute
+//   admission          an operator's word of now: who closes the door to restore does not have it opened by that
 //   DEAD_LETTERS, LIMITS, allocations, nonces, whatsapp_lease, topology   for people to look at, or over within minutes, or made anew
-import { BUCKETS, brakeBucket, provisioningBucket, rosterBucket, sentBucket, sessionBucket, STREAMS, templatesBucket, type BucketDefinition } from '../../contracts/streams.ts'
+import { brakeBucket, provisioningBucket, rosterBucket, sentBucket, sessionBucket, templatesBucket, type BucketDefinition, STORED } from '../../contracts/streams.ts'
 
 export const streamOf = ({ name }: BucketDefinition): string => `KV_${name}`
 
 /** Names of streams, in the order in which they are copied. */
 export const COPIED: readonly string[] = [
-  streamOf(rosterBucket), 'MEMBERS', 'CLAIMS', 'SERVERS', 'MESSAGES', ...[provisioningBucket, templatesBucket, brakeBucket, sentBucket].map(streamOf),
+  streamOf(rosterBucket), 'MEMBERS', 'CLAIMS', 'SERVERS', 'MESSAGES', 'OPERATIONS', ...[provisioningBucket, templatesBucket, brakeBucket, sentBucket].map(streamOf),
 ]
 
 /** Consumers that begin anew after a restore, by their stream. */
@@ -39,5 +41,5 @@ export const READ_AGAIN: ReadonlyArray<readonly [stream: string, consumer: strin
 export const EMPTIED: readonly string[] = ['DELETIONS']
 
 /** Everything else there is, which a restore leaves as it is. */
-export const LEFT_ALONE: readonly string[] = [...STREAMS.map(({ name }) => name), ...BUCKETS.map(streamOf)].filter((name) => !COPIED.includes(name) && !EMPTIED.includes(name))
+export const LEFT_ALONE: readonly string[] = STORED.filter((name) => !COPIED.includes(name) && !EMPTIED.includes(name))
 export const SESSION = streamOf(sessionBucket)

@@ -19,12 +19,17 @@ export type Outcome =
   | { readonly kind: 'failed', readonly letter: Letter, readonly code: string }
   | { readonly kind: 'gone' | 'forged' | 'original_gone' }
 
+/** What could be replayed, before anybody is asked. */
+export type Checked = { readonly kind: 'whole', readonly letter: Letter, readonly original: StoredMsg } | Exclude<Outcome, { letter: Letter }>
+
 export interface DeadLetters {
   /** Oldest first, from a sequence on. `letter` is null where it is none that a consumer of ours wrote. */
   list: (from: number, limit: number) => Promise<Array<{ sequence: number, letter: Letter | null }>>
   read: (sequence: number) => Promise<{ letter: Letter | null, data: Uint8Array } | null>
+  /** Whether it is the copy of a message that stands where it says. */
+  check: (sequence: number) => Promise<Checked>
   /** Has the consumer that failed handle the original once more, and erases the letter when it could. Doing it again, or dying in between, does nothing twice: handlers are made for that. */
-  replay: (sequence: number, by: string) => Promise<Outcome>
+  replay: (sequence: number, by: string, why?: string) => Promise<Outcome>
   /** False: there is none. */
   discard: (sequence: number, by: string, why: string) => Promise<boolean>
 }
@@ -50,18 +55,24 @@ export function openDeadLetters (bus: Bus): DeadLetters {
     return found
   }
 
-  async function replay (sequence: number, by: string): Promise<Outcome> {
+  async function check (sequence: number): Promise<Checked> {
     const copy = await stored(STREAM, sequence)
     if (!copy) return { kind: 'gone' }
     const letter = letterOf(copy)
     if (!letter) return { kind: 'forged' }
     const original = await stored(letter.consumer.stream, letter.originalSequence)
     if (!original) return { kind: 'original_gone' }
-    if (!isCopyOf(copy, original)) return { kind: 'forged' }
+    return isCopyOf(copy, original) ? { kind: 'whole', letter, original } : { kind: 'forged' }
+  }
+
+  async function replay (sequence: number, by: string, why?: string): Promise<Outcome> {
+    const checked = await check(sequence)
+    if (checked.kind !== 'whole') return checked
+    const { letter, original } = checked
     const answer = await bus.request(REPLAYS.get(letter.consumer.service) as ReplayDefinition, {
       consumer: letter.consumer.name, sequence: original.seq, deliveries: letter.deliveries, subject: original.subject,
       headers: [...original.header].flatMap(([name, values]) => values.map((value): [string, string] => [name, value])),
-      body_base64: Buffer.from(original.data).toString('base64'), by,
+      body_base64: Buffer.from(original.data).toString('base64'), by, ...(why === undefined ? {} : { why }),
     })
     if (!answer.ok) return { kind: 'failed', letter, code: answer.code ?? answer.rejection }
     await eraseMessage(bus, STREAM, sequence)
@@ -74,6 +85,7 @@ export function openDeadLetters (bus: Bus): DeadLetters {
       const message = await stored(STREAM, sequence)
       return message && { letter: letterOf(message), data: message.data }
     },
+    check,
     replay,
     discard: async (sequence, by, why) => (await bus.request(discardDeadLetter, { sequence, by, why })).ok,
   }

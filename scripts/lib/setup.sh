@@ -4,14 +4,20 @@
 #
 #   ensure_node_modules   the packages of package-lock.json, Node 24 among them; puts node_modules/.bin first on PATH, so that `node` is it
 #   ensure_nats_server    exports NATS_SERVER, a nats-server of at least nats_version_min
+#   ensure_nats_cli       exports NATS_CLI, the command `nats` by which the runbook asks NATS, of version nats_cli_version
 #   ensure_page           services/web/out, the claim page, built from what is in the repository now
 #   ensure_chromium       exports CHROMIUM, for tests and pictures of the page
 #   ensure_openssl        the command openssl, for tests
+#   ensure_jq             the command jq, for tests of the guide to the logs
 #   ensure_schemathesis   exports SCHEMATHESIS, which holds the gateway against its own description
+#   ensure_prometheus     exports PROMTOOL, PROMETHEUS, AMTOOL and ALERTMANAGER, for tests of metrics, alerts and dashboards
+#   ensure_node_exporter  exports NODE_EXPORTER, for tests of dashboards
 
 klaim_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 klaim_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/klaim
 nats_version_min=2.14.3 # deploy/staging/nats/nats-server.ts asks for the same.
+nats_cli_version=0.5.1
+nats_cli_go=1.26 # The least that its go.mod asks for.
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -41,6 +47,8 @@ ensure_node_modules() {
     } 9<"$klaim_root"
   fi
   export PATH="$bin:$PATH"
+  # Each process compiles only what none has before it: a service starts with about half the work. Goes with node_modules, so it does not grow for ever.
+  export NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$klaim_root/node_modules/.cache/compiled}
 }
 
 install_node_modules() {
@@ -150,10 +158,22 @@ not_got() {
   return 1
 }
 
-# Debian's package of the next suite, whose server is new enough where that of Debian 12 and 13 is not. apt checks Debian's signature and
-# the package's sum itself; it works in a directory of its own, so this machine's package sources and lists stay as they are.
+# Debian's package of the next suite, whose server is new enough where that of Debian 12 and 13 is not.
 nats_from_debian() {
-  local apt=$klaim_temp/apt keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror
+  say "Getting nats-server from Debian's next suite, forky."
+  unpack_debian forky nats-server || return 1
+  if is_new_nats "$klaim_temp/package/usr/sbin/nats-server"; then
+    mv "$klaim_temp/package/usr/sbin/nats-server" "$klaim_temp/nats-server"
+  else
+    not_got 'nats-server in Debian forky, which does not run here or is too old'
+  fi
+}
+
+# unpack_debian SUITE PACKAGE…: into $klaim_temp/package, without installing anything. apt checks Debian's signature and the packages' sums
+# itself; it works in a directory of its own, so this machine's package sources and lists stay as they are, and nobody has to be root.
+unpack_debian() {
+  local suite=$1 apt=$klaim_temp/apt keyring=/usr/share/keyrings/debian-archive-keyring.gpg mirror deb
+  shift
   if ! has apt-get || ! has dpkg-deb || [ ! -r "$keyring" ]; then
     not_got 'Debian (this machine has no apt with the keys of Debian)'
     return
@@ -161,23 +181,21 @@ nats_from_debian() {
   # shellcheck disable=SC2016 # the format is apt's, not the shell's
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep -E '/debian/?$' | sort -u | head -n 1 || true)
   if [ -z "$mirror" ]; then
-    not_got "Debian's next suite (this machine's apt names no mirror of Debian)"
+    not_got "Debian $suite (this machine's apt names no mirror of Debian)"
     return
   fi
-  say "Getting nats-server from Debian's next suite, forky ($mirror)."
   mkdir -p "$apt/lists/partial" "$apt/archives/partial"
   chmod 755 "$klaim_temp" "$apt"
   ! { [ "$(id -u)" = 0 ] && id _apt >/dev/null 2>&1; } || chown -R _apt "$apt" # apt fetches as this user when it is started by root.
-  printf 'deb [signed-by=%s target=Packages lang=none] %s forky main\n' "$keyring" "$mirror" >"$apt/sources.list"
+  printf 'deb [signed-by=%s target=Packages lang=none] %s %s main\n' "$keyring" "$mirror" "$suite" >"$apt/sources.list"
   local options=(-qq -o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$apt/lists"
     -o "Dir::Cache=$apt" -o Dir::State::status=/dev/null -o Acquire::http::Timeout=10 -o Acquire::https::Timeout=10 -o Acquire::Retries=1
     -o APT::Update::Error-Mode=any)
-  if (cd "$apt" && timeout 180 apt-get "${options[@]}" update && timeout 180 apt-get "${options[@]}" download nats-server) >"$apt/log" 2>&1 &&
-    dpkg-deb -x "$apt"/nats-server_*.deb "$apt/package" && is_new_nats "$apt/package/usr/sbin/nats-server"; then
-    mv "$apt/package/usr/sbin/nats-server" "$klaim_temp/nats-server"
+  if (cd "$apt" && timeout 180 apt-get "${options[@]}" update && timeout 180 apt-get "${options[@]}" download "$@") >"$apt/log" 2>&1; then
+    for deb in "$apt"/*.deb; do dpkg-deb -x "$deb" "$klaim_temp/package"; done
   else
     tail -n 3 "$apt/log" >&2
-    not_got "nats-server in Debian forky at $mirror"
+    not_got "$* in Debian $suite at $mirror"
   fi
 }
 
@@ -211,12 +229,74 @@ download() {
   fi
 }
 
+# Built from its module, whose sum Go checks against its public log: Debian has no package of it.
+ensure_nats_cli() {
+  local candidate
+  if [ -n "${NATS_CLI:-}" ] && ! is_nats_cli "$NATS_CLI"; then fail "NATS_CLI is $NATS_CLI, which is not the command nats of version $nats_cli_version. Correct it or unset it."; fi
+  for candidate in "${NATS_CLI:-}" "$(command -v nats || true)" "$klaim_cache/nats-cli-$nats_cli_version/nats"; do
+    if [ -n "$candidate" ] && is_nats_cli "$candidate"; then
+      export NATS_CLI=$candidate
+      return
+    fi
+  done
+  NATS_CLI=$klaim_cache/nats-cli-$nats_cli_version/nats
+  mkdir -p "${NATS_CLI%/*}"
+  # Two scripts at once: the second waits, and finds the work done.
+  {
+    ! has flock || flock 9
+    is_nats_cli "$NATS_CLI" || build_nats_cli "$NATS_CLI"
+  } 9<"${NATS_CLI%/*}"
+  export NATS_CLI
+}
+
+is_nats_cli() { [ -x "$1" ] && [ "$("$1" --version 2>/dev/null | sed -n 's/^v\{0,1\}\([0-9][0-9.]*\).*/\1/p')" = "$nats_cli_version" ]; }
+
+build_nats_cli() {
+  local target=$1 go tried own=()
+  klaim_temp=$(mktemp -d)
+  if go=$(new_go); then
+    say "Building the command nats $nats_cli_version with $go, which takes some minutes."
+  else
+    # A program of its own, without anything of this machine, so that of the next suite runs here too.
+    say "Building the command nats $nats_cli_version with Go $nats_cli_go of Debian's next suite, forky, which takes some minutes."
+    if ! unpack_debian forky "golang-$nats_cli_go-go" "golang-$nats_cli_go-src"; then
+      tried=$(cat "$klaim_temp/tried")
+      rm -rf "$klaim_temp"
+      fail "No command nats $nats_cli_version, and no Go $nats_cli_go to build it with. Tried: PATH; $tried.
+Connect to the network and run this again, or install one of them and put it on PATH."
+    fi
+    go=$klaim_temp/package/usr/lib/go-$nats_cli_go/bin/go
+    # What it builds from, 600 MB, goes with it.
+    own=("GOROOT=${go%/bin/go}" "GOPATH=$klaim_temp/go" "GOCACHE=$klaim_temp/cache")
+  fi
+  if ! run_quietly "$klaim_temp/log" env "${own[@]}" GOFLAGS=-modcacherw GOTOOLCHAIN=local CGO_ENABLED=0 "GOBIN=$klaim_temp/bin" \
+    timeout 1500 "$go" install "github.com/nats-io/natscli/nats@v$nats_cli_version"; then
+    rm -rf "$klaim_temp"
+    fail 'The command nats could not be built (the last lines are above). Connect to the network and run this again, or set NATS_CLI to its path.'
+  fi
+  mv "$klaim_temp/bin/nats" "$target.$$" && mv "$target.$$" "$target"
+  rm -rf "$klaim_temp"
+}
+
+# The go on PATH, if it is new enough for the module.
+new_go() {
+  local version
+  version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go\([0-9][0-9.]*\).*/\1/p')
+  [ -n "$version" ] && [ "$(printf '%s\n' "$nats_cli_go" "$version" | sort -V | head -n 1)" = "$nats_cli_go" ] && command -v go
+}
+
 # Tests make the certificates of a NATS with TLS.
-ensure_openssl() {
-  has openssl && return
-  if ! has apt-get || [ "$(id -u)" != 0 ]; then fail 'openssl is missing. Install it (on Debian, as root: apt-get install openssl).'; fi
-  say "Installing Debian's openssl with apt-get."
-  debian_packages openssl || fail 'apt-get could not install openssl (its last lines are above). Connect, or install it by hand.'
+ensure_openssl() { ensure_debian_command openssl; }
+
+# docs/follow-a-claim.md reads the logs with it.
+ensure_jq() { ensure_debian_command jq; }
+
+# ensure_debian_command NAME: of the package of the same name.
+ensure_debian_command() {
+  has "$1" && return
+  if ! has apt-get || [ "$(id -u)" != 0 ]; then fail "$1 is missing. Install it (on Debian, as root: apt-get install $1)."; fi
+  say "Installing Debian's $1 with apt-get."
+  debian_packages "$1" || fail "apt-get could not install $1 (its last lines are above). Connect, or install it by hand."
 }
 
 ensure_chromium() {
@@ -283,4 +363,87 @@ install_schemathesis() {
   fi
   rm -f "$log"
   touch "$environment/.complete"
+}
+
+# Prometheus and Alertmanager of this machine's Debian, as they are packaged, but not installed: nothing is started, and no user is made.
+ensure_prometheus() {
+  local directory
+  if has promtool && has prometheus && has amtool && has prometheus-alertmanager; then
+    PROMTOOL=$(command -v promtool) PROMETHEUS=$(command -v prometheus) AMTOOL=$(command -v amtool) ALERTMANAGER=$(command -v prometheus-alertmanager)
+    export PROMTOOL PROMETHEUS AMTOOL ALERTMANAGER
+    return
+  fi
+  directory=$klaim_cache/prometheus-$(debian_suite)
+  # Unpacked by a version that did not know of the templates.
+  [ -e "$directory/templates" ] || rm -f "$directory/.complete"
+  ensure_unpacked "$directory" prometheus prometheus-alertmanager -- promtool prometheus amtool prometheus-alertmanager
+  export PROMTOOL=$directory/promtool PROMETHEUS=$directory/prometheus AMTOOL=$directory/amtool ALERTMANAGER=$directory/prometheus-alertmanager
+  # Debian's Alertmanager looks for its templates here and nowhere else.
+  local templates=/usr/share/prometheus/alertmanager
+  if [ ! -e "$templates/default.tmpl" ]; then
+    if [ "$(id -u)" = 0 ]; then
+      mkdir -p "$templates"
+      cp "$directory/templates"/*.tmpl "$templates"
+    else
+      say "Alertmanager will not start without $templates/default.tmpl (as root: apt-get install prometheus-alertmanager)."
+    fi
+  fi
+}
+
+# The same for what tells Prometheus of the machine.
+ensure_node_exporter() {
+  local directory
+  if has prometheus-node-exporter; then
+    NODE_EXPORTER=$(command -v prometheus-node-exporter)
+    export NODE_EXPORTER
+    return
+  fi
+  directory=$klaim_cache/node-exporter-$(debian_suite)
+  ensure_unpacked "$directory" prometheus-node-exporter -- prometheus-node-exporter
+  export NODE_EXPORTER=$directory/prometheus-node-exporter
+}
+
+debian_suite() {
+  (
+    VERSION_CODENAME=''
+    # shellcheck source=/dev/null
+    [ ! -r /etc/os-release ] || . /etc/os-release
+    printf %s "${VERSION_CODENAME:-none}"
+  )
+}
+
+# ensure_unpacked DIRECTORY PACKAGE… -- COMMAND…: the commands of packages of this machine's Debian, in a directory.
+ensure_unpacked() {
+  local directory=$1
+  [ ! -e "$directory/.complete" ] || return 0
+  mkdir -p "$klaim_cache"
+  # Two scripts at once: the second waits, and finds the work done.
+  {
+    ! has flock || flock 9
+    [ -e "$directory/.complete" ] || unpack_commands "$@"
+  } 9<"$klaim_cache"
+}
+
+unpack_commands() {
+  local directory=$1 suite tried command packages=()
+  shift
+  while [ "$1" != -- ]; do packages+=("$1") && shift; done
+  shift
+  suite=$(debian_suite)
+  klaim_temp=$(mktemp -d)
+  say "Getting ${packages[*]} from Debian $suite."
+  if ! unpack_debian "$suite" "${packages[@]}"; then
+    tried=$(cat "$klaim_temp/tried")
+    rm -rf "$klaim_temp"
+    fail "Missing: $*. Tried: PATH, $klaim_cache; $tried.
+Connect to the network and run this again, or put all of them on PATH (on Debian, as root: apt-get install ${packages[*]})."
+  fi
+  mkdir -p "$directory"
+  for command in "$@"; do mv "$klaim_temp/package/usr/bin/$command" "$directory"; done
+  if [ -d "$klaim_temp/package/usr/share/prometheus/alertmanager" ]; then
+    rm -rf "$directory/templates"
+    mv "$klaim_temp/package/usr/share/prometheus/alertmanager" "$directory/templates"
+  fi
+  rm -rf "$klaim_temp"
+  touch "$directory/.complete"
 }

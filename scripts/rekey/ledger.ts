@@ -1,10 +1,11 @@
 // The CLAIMS stream, rewritten in place: everything is copied aside, every event is appended under the new key behind the old ones, in their order,
 // and then the old ones go. What has been done is read from the streams, so it goes on where it was, whenever it died.
 import { AckPolicy, DiscardPolicy, RetentionPolicy, StorageType, type StoredMsg } from '@nats-io/jetstream'
-import { headers } from '@nats-io/transport-node'
+import { headers, type MsgHdrs } from '@nats-io/transport-node'
 import { CONSUMERS } from '../../contracts/streams.ts'
 import type { Bus } from '../../services/common/bus.ts'
 import { memberIdOf } from '../../services/common/member-id.ts'
+import { pageOf } from '../../services/common/page.ts'
 import { rewritten, standingOf, type Keys, type Member } from './rewriting.ts'
 import { RekeyRefused, type Step } from './step.ts'
 
@@ -16,7 +17,6 @@ const BACKUP_PREFIX = 'before-rekey.'
 /** Sequence in CLAIMS of the event that this one is a copy of. */
 const COPY_OF = 'Klaim-Copy-Of'
 const BATCH = 500
-const NO_SUCH_MESSAGE = 404
 const ACK_MS_MAX = 60_000
 
 export interface Ledger {
@@ -28,18 +28,11 @@ export interface Ledger {
 }
 
 export async function* messagesOf ({ jsm }: Pick<Raw, 'jsm'>, stream: string, from = 1): AsyncGenerator<StoredMsg> {
-  for (let next = from; ;) {
-    let found = 0
-    try {
-      for await (const message of await jsm.direct.getBatch(stream, { seq: next, batch: BATCH })) {
-        found++
-        next = message.seq + 1
-        yield message
-      }
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== NO_SUCH_MESSAGE) throw error
-    }
-    if (found === 0) return
+  for (let [next, found] = [from, BATCH]; found === BATCH;) {
+    const page = await pageOf(jsm, stream, { from: next, size: BATCH })
+    yield * page
+    found = page.length
+    next = (page.at(-1)?.seq ?? 0) + 1
   }
 }
 
@@ -56,8 +49,15 @@ export async function lookAt (raw: Raw, keys: Keys): Promise<Ledger> {
   return { ...counts, members }
 }
 
+/** Without those that are the server's, each value as `change` has it. */
+export function ownHeaders ({ header }: Pick<StoredMsg, 'header'>, change = (value: string): string => value): MsgHdrs {
+  const own = headers()
+  for (const name of header.keys()) if (!/^nats-/i.test(name)) for (const value of header.values(name)) own.append(name, change(value))
+  return own
+}
+
 const copyOf = (message: StoredMsg | null): number => Number(message?.header.get(COPY_OF) || 0)
-const newest = async ({ jsm }: Raw, stream: string): Promise<StoredMsg | null> => await jsm.direct.getMessage(stream, { last_by_subj: '>' })
+const newest = async ({ jsm }: Raw, stream: string): Promise<StoredMsg | null> => await jsm.streams.getMessage(stream, { last_by_subj: '>' })
 
 /** Where the copy of the old ledger stands; made if missing. Refuses where one of an earlier re-keying still waits to be confirmed. */
 async function ensureBackup ({ jsm }: Raw, keys: Keys): Promise<void> {
@@ -79,8 +79,7 @@ export async function backUp (raw: Raw, keys: Keys, step: Step): Promise<void> {
   const copied = copyOf(await newest(raw, BACKUP))
   for await (const message of messagesOf(raw, STREAM, copied + 1)) {
     if (standingOf(message, keys).under === 'next') continue
-    const h = headers()
-    for (const name of message.header.keys()) if (!/^nats-/i.test(name)) for (const value of message.header.values(name)) h.append(name, value)
+    const h = ownHeaders(message)
     h.set(COPY_OF, String(message.seq))
     await raw.js.publish(`${BACKUP_PREFIX}${message.subject}`, message.data, { headers: h, msgID: `copy:${message.seq}` })
     await step('an event is copied aside')
@@ -126,17 +125,20 @@ export async function membersOf (raw: Raw, keys: Keys): Promise<Map<string, Memb
 
 /** Nobody is to act on the rewritten events: what they tell was acted on under their old names. */
 export async function passOver ({ js, jsm }: Raw, step: Step): Promise<void> {
-  for (const { name, stream } of CONSUMERS.filter((consumer) => consumer.stream === STREAM)) {
-    const consumer = await js.consumers.get(stream, name)
-    const deadline = Date.now() + ACK_MS_MAX
-    for (;;) {
-      const { num_pending, num_ack_pending, config } = await jsm.consumers.info(stream, name)
-      if (num_pending === 0 && num_ack_pending === 0) break
-      if (config.ack_policy !== AckPolicy.Explicit || Date.now() > deadline) throw new RekeyRefused(`${name} could not be brought past the rewritten events; run this again`)
-      // What an earlier run fetched and did not acknowledge comes again after a few seconds.
-      for await (const message of await consumer.fetch({ max_messages: Math.min(BATCH, config.max_ack_pending ?? BATCH), expires: 2_000 })) await message.ackAck()
-      await step('rewritten events are passed over')
-    }
+  for (const consumer of CONSUMERS.filter(({ stream }) => stream === STREAM)) await bringPast({ js, jsm }, consumer, step)
+}
+
+/** Acknowledges everything that a consumer has before it, unread. */
+export async function bringPast ({ js, jsm }: Pick<Raw, 'js' | 'jsm'>, { stream, name }: { readonly stream: string, readonly name: string }, step: Step): Promise<void> {
+  const consumer = await js.consumers.get(stream, name)
+  const deadline = Date.now() + ACK_MS_MAX
+  for (;;) {
+    const { num_pending, num_ack_pending, config } = await jsm.consumers.info(stream, name)
+    if (num_pending === 0 && num_ack_pending === 0) return
+    if (config.ack_policy !== AckPolicy.Explicit || Date.now() > deadline) throw new RekeyRefused(`${name} could not be brought past what stands on ${stream}; run this again`)
+    // What an earlier run fetched and did not acknowledge comes again after a few seconds.
+    for await (const message of await consumer.fetch({ max_messages: Math.min(BATCH, config.max_ack_pending ?? BATCH), expires: 2_000 })) await message.ackAck()
+    await step(`events of ${stream} are passed over`)
   }
 }
 

@@ -1,6 +1,7 @@
 // Every other place where members stand under their pseudonyms. Facts that have been acted on are dropped, and what can be derived is derived anew:
 //   MEMBERS, SERVERS, MESSAGES   handled; the sequences go on, so that a join or leave that comes later is later
 //   DELETIONS                    the reaper's sweep makes missing schedules again, from the ledger
+//   OPERATIONS                   said again under the new pseudonyms, and erased under the old ones
 //   provisioning                 rewritten: it says how far a claim is on the panel; when each member last asked for a password is forgotten
 //   brake                        rewritten: the departures of the last minutes
 //   panel                        the address of each account, by which it is known
@@ -10,6 +11,7 @@ import type { Bus } from '../../services/common/bus.ts'
 import { codeOf } from '../../services/common/fault.ts'
 import { emailOf } from '../../services/provisioner/identity.ts'
 import type { Pterodactyl } from '../../services/provisioner/pterodactyl.ts'
+import { messagesOf, ownHeaders } from './ledger.ts'
 import type { Member } from './rewriting.ts'
 import { RekeyRefused, type Step } from './step.ts'
 
@@ -20,6 +22,19 @@ export async function forgetActedOn ({ raw: { jsm } }: Bus, step: Step): Promise
   for (const stream of ACTED_ON) {
     await jsm.streams.purge(stream)
     await step(`${stream} is emptied`)
+  }
+}
+
+/** Who had what done keeps its time and id; dying in between says one again under the id it has already. */
+export async function renameWords ({ raw: { js, jsm } }: Bus, members: ReadonlyMap<string, Member>, step: Step): Promise<void> {
+  for await (const { seq, subject, header, data } of messagesOf({ jsm }, 'OPERATIONS')) {
+    const [stream, service, memberId = ''] = subject.split('.')
+    const nextId = members.get(memberId)?.nextId
+    if (nextId === undefined) continue
+    const renamed = (text: string): string => text.replaceAll(memberId, nextId)
+    await js.publish(`${stream}.${service}.${nextId}`, renamed(new TextDecoder().decode(data)), { headers: ownHeaders({ header }, renamed), msgID: `rekeyed:${nextId}:${seq}` })
+    await jsm.streams.deleteMessage('OPERATIONS', seq, true)
+    await step('a word is said under the new pseudonym')
   }
 }
 

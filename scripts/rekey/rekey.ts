@@ -5,7 +5,7 @@ import { CONSUMERS } from '../../contracts/streams.ts'
 import type { Bus } from '../../services/common/bus.ts'
 import type { Pterodactyl } from '../../services/provisioner/pterodactyl.ts'
 import { BACKUP, backUp, dropOld, lookAt, membersOf, passOver, rewrite, verify, type Ledger } from './ledger.ts'
-import { forgetActedOn, readdress, rewriteBuckets } from './places.ts'
+import { forgetActedOn, readdress, renameWords, rewriteBuckets } from './places.ts'
 import type { Keys } from './rewriting.ts'
 import { RekeyRefused, type Step } from './step.ts'
 
@@ -44,6 +44,7 @@ export async function rekey (options: RekeyOptions, step: Step): Promise<{ membe
   const members = await membersOf(bus.raw, keys)
   await rewriteBuckets(bus, members, step)
   await forgetActedOn(bus, step)
+  await renameWords(bus, members, step)
   const { changed, conflicts } = await readdress(panel, members.values(), emailDomain, step)
   await passOver(bus.raw, step)
   await dropOld(bus.raw, keys)

@@ -6,9 +6,10 @@ import type { Bus } from '../common/bus.ts'
 import type { Bucket } from '../common/bucket.ts'
 import { transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
+import { apart } from '../common/tracing.ts'
 import { judge, NOTHING_BELIEVED, removedFromGroup, withAlias, withoutAliases, type Belief, type BeliefPolicy, type Verdict } from './belief.ts'
 import type { BotMetrics } from './metrics.ts'
-import { numbersOf, type Person, type Reading } from './roster.ts'
+import { membershipOf, numbersOf, type Person, type Reading } from './roster.ts'
 import { packed, unpacked, type Announcement } from './roster-record.ts'
 
 export interface Announcer {
@@ -22,6 +23,18 @@ export interface Announcer {
   forget (memberId: string): Promise<void>
   /** Publishes what an earlier write left unsaid. */
   flush (): Promise<void>
+  /** Says of one member what the newest reading shows, although nothing has changed. False where that reading does not show it (any more): then nothing is said. */
+  sayAgain (movement: Shown): Promise<boolean>
+}
+
+/** What a reading showed of somebody. */
+export interface Shown {
+  readonly kind: Announcement['kind']
+  /** Under which number it is said, and the number that WhatsApp knows them by: mostly the same. */
+  readonly waJid: string
+  readonly phone: string
+  /** Epoch ms of the reading. */
+  readonly seenAt: number
 }
 
 export interface AnnouncerOptions {
@@ -82,10 +95,11 @@ export async function createAnnouncer ({ bucket, bus, groupId, memberIdOf, polic
     for (const { kind, phone, revision, at } of pending) {
       const wa_jid = `${phone}@s.whatsapp.net`
       const member_id = memberIdOf(wa_jid)
-      await bus.publish(kind === 'joined' ? memberJoined : memberLeft, {
+      // Whoever had the group read anew has nothing to do with it.
+      await apart(async () => await bus.publish(kind === 'joined' ? memberJoined : memberLeft, {
         key: `${member_id}:${revision}`,
         data: { member_id, wa_jid, group_id: groupId, occurred_at: at, observed_by: 'roster' },
-      })
+      }))
     }
     await write(belief, changes, [])
   }
@@ -95,21 +109,20 @@ export async function createAnnouncer ({ bucket, bus, groupId, memberIdOf, polic
     const judged = judge(belief, reading, policy)
     metrics.readings.inc({ verdict: judged.verdict })
     if (judged.verdict === 'suspect' || judged.verdict === 'blind') {
-      log.error({ verdict: judged.verdict, blind: judged.belief.blind, shown: reading.people.length, believed: belief.roster?.people.length, reads: judged.belief.suspicion?.reads },
+      log.error({ decision: 'roster.disbelieved', reason: judged.verdict, blind: judged.belief.blind, shown: reading.people.length, believed: belief.roster?.people.length, reads: judged.belief.suspicion?.reads },
         'the roster is not to be believed; nobody is announced')
     }
     const aliases = judged.belief.roster?.aliases ?? new Map<string, string>()
     const announced = (kind: Announcement['kind'], people: readonly Person[]): Announcement[] => people.flatMap((person) => {
       const numbers = numbersOf(person, aliases).filter((phone) => WA_JID.test(`${phone}@s.whatsapp.net`))
       metrics.drift.inc({ kind: numbers.length === 0 ? `${kind}_unresolved` : kind })
-      if (numbers.length === 0) log.warn({ kind }, 'somebody came or went whose number was never seen')
+      if (numbers.length === 0) log.warn({ decision: 'movement.unannounced', movement: kind }, 'somebody came or went whose number was never seen')
       return numbers.map((phone) => ({ kind, phone, revision: changes + 1, at: new Date(reading.readAt).toISOString() }))
     })
     const news = [...announced('joined', judged.joined), ...announced('left', judged.left)]
     const isStale = belief.roster === null || judged.joined.length + judged.left.length > 0 || changedShape(belief, judged.belief)
     if (isStale) await write(judged.belief, judged.verdict === 'changed' ? changes + 1 : changes, news)
     else belief = judged.belief
-    if (news.length > 0) log.info({ joined: judged.joined.length, left: judged.left.length, revision: changes }, 'the group has changed')
     await flush()
     return judged.verdict
   }
@@ -135,6 +148,20 @@ export async function createAnnouncer ({ bucket, bus, groupId, memberIdOf, polic
       if (next !== belief) await write(next, changes, pending)
     }),
     flush: async () => await inTurn(flush),
+    // In turn, so that whatever a later reading tells comes later in the stream, where the last word counts.
+    sayAgain: async ({ kind, waJid, phone, seenAt }) => await inTurn(async () => {
+      await flush()
+      const { roster, suspicion, blind } = belief
+      if (!roster || suspicion || blind || belief.seenAt !== seenAt) return false
+      const isThere = [phone, waJid.slice(0, waJid.indexOf('@'))].some((number) => membershipOf(roster, { phone: number }) === 'present')
+      if (isThere !== (kind === 'joined')) return false
+      const member_id = memberIdOf(waJid)
+      await bus.publish(kind === 'joined' ? memberJoined : memberLeft, {
+        key: `${member_id}:drift:${seenAt}`,
+        data: { member_id, wa_jid: waJid, group_id: groupId, occurred_at: new Date(seenAt).toISOString(), observed_by: 'roster' },
+      })
+      return true
+    }),
   }
 }
 

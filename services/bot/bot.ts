@@ -17,6 +17,7 @@ import { loadMessages } from '../common/messages.ts'
 import type { Running, Runtime } from '../common/run.ts'
 import { createOpener } from '../common/seal.ts'
 import { checkAddress } from './address.ts'
+import { createAlertTeller } from './alert-teller.ts'
 import { createAnnouncer, type Announcer } from './announcer.ts'
 import { isReliable, membershipIn, NOTHING_BELIEVED } from './belief.ts'
 import type { BotConfig } from './config.ts'
@@ -26,6 +27,7 @@ import { createDelivery } from './delivery.ts'
 import { createErasure } from './erasure.ts'
 import { serveInternal } from './internal-http.ts'
 import { acquireLease, type Term } from './lease.ts'
+import { witnessDeletions } from './ledger-witness.ts'
 import { createLibraryLog } from './library-log.ts'
 import { createNewLogin } from './login.ts'
 import { createMembershipCheck } from './membership-check.ts'
@@ -34,6 +36,8 @@ import { createNumbers } from './numbers.ts'
 import { createPairing } from './pairing.ts'
 import { createRecentMessages } from './recent-messages.ts'
 import { createResponder } from './requests.ts'
+import { afterSend, isRestricted, UNRESTRICTED } from './restriction.ts'
+import { createRetelling } from './retelling.ts'
 import { startReader, type RosterReader } from './roster-reader.ts'
 import { numbersOf, type Membership, type Person } from './roster.ts'
 import { createCipher } from './session-cipher.ts'
@@ -67,38 +71,49 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
   let link: Link | null = null
   let reader: RosterReader | null = null
   let subscription: Subscription | null = null
-  let lock: ReachoutLock = { isActive: false, until: 0 }
+  let restriction = UNRESTRICTED
+  let probedAt = 0
   let isStopping = false
 
   const belief = () => announcer?.belief() ?? NOTHING_BELIEVED
   const isRosterReliable = (): boolean => isReliable(belief(), Date.now(), config.ROSTER_MAX_AGE_MS)
-  const ageS = (at: number | null): number => at === null ? -1 : (Date.now() - at) / 1_000
+  const lastProbe = (): number => probedAt = reader?.answeredAt() ?? probedAt
   const botMetrics = createBotMetrics(metrics, {
     state: () => state,
-    rosterSize: () => belief().roster?.people.length ?? 0,
-    rosterAgeS: () => ageS(belief().seenAt),
+    rosterMembers: () => belief().roster?.people.length ?? 0,
+    rosterSeenAt: () => belief().seenAt ?? 0,
     isReliable: isRosterReliable,
-    probeAgeS: () => ageS(reader?.answeredAt() ?? null),
-    lockedUntilS: () => lock.isActive ? Math.max(1, lock.until / 1_000) : 0,
+    probedAt: lastProbe,
+    lockedUntil: () => restriction.lock.isActive ? restriction.lock.until : 0,
+    isRestricted: () => isRestricted(restriction, Date.now()),
   })
   const recent = createRecentMessages<proto.IMessage>(config.RESEND_MEMORY_MS)
   const pairing = createPairing(log, terminal)
   const openLink = (): Link | null => link
-  const sender = createSender({ link: openLink, isHeld: () => term?.isHeld() ?? false, gapMs: config.SEND_GAP_MS, metrics: botMetrics })
+  const sender = createSender({ link: openLink, isHeld: () => term?.isHeld() ?? false, gapMs: config.SEND_GAP_MS, metrics: botMetrics, onResult: (result) => { restriction = afterSend(restriction, result) } })
   const numbers = createNumbers({ link: openLink, known: (phone) => belief().roster?.aliases.get(phone), perMinuteMax: config.LOOKUPS_PER_MINUTE })
   const membershipOfPerson = (person: Person): Membership => membershipIn(belief(), person, Date.now(), config.ROSTER_MAX_AGE_MS)
-  const newLogin = createNewLogin({ bus, sender, link: openLink, open, messages, panelUrl: config.PANEL_PUBLIC_URL, log })
+  const newLogin = createNewLogin({ bus, sent, sender, link: openLink, open, messages, panelUrl: config.PANEL_PUBLIC_URL, log })
   const deliver = createDelivery({
     bus, sent, link: openLink, sender, numbers, open, log,
     askReachoutLock: async () => { noteLock(await link?.reachoutLock()) },
+    onConcluded: ({ kind, requested_at: requestedAt }, outcome) => {
+      if (kind !== 'login') return
+      if (outcome !== 'delivered') botMetrics.undelivered.inc({ code: outcome })
+      else if (requestedAt !== undefined) botMetrics.lead.observe(Math.max(0, bus.clock.now().getTime() - Date.parse(requestedAt)) / 1_000)
+    },
   })
   const talk = createTalk({ bus, sent, sender, link: openLink, newLogin, identify, membership: membershipOfPerson, hashOf, messages, log, metrics: botMetrics })
   const check = createMembershipCheck({
     announcer: () => announcer, reader: () => reader, numbers, memberIdOf, ageMsMax: config.ROSTER_MAX_AGE_MS, liveMsMax: LIVE_MS_MAX, log, metrics: botMetrics,
   })
-  const http = await serveInternal({ host: config.INTERNAL_HOST, port: config.INTERNAL_PORT, secret: config.INTERNAL_SECRET, check, pairing, log })
-  log.info({ internalPort: http.port }, 'the internal port is open')
-  const respond = createResponder({ bus, numbers, newLogin, belief, isReliable: isRosterReliable, state: () => state, isOpen: () => link !== null })
+  const tell = createAlertTeller({ sent, sender, numbers, isOpen: () => link !== null, admins: config.ALERT_NUMBERS?.split(',') ?? [], perHourMax: config.ALERT_MESSAGES_PER_HOUR, log })
+  const http = await serveInternal({
+    host: config.INTERNAL_HOST, port: config.INTERNAL_PORT, secret: config.INTERNAL_SECRET, check, pairing, log, groups: async () => await link?.groups() ?? null,
+    alerts: config.ALERTS_SECRET === undefined ? undefined : { secret: config.ALERTS_SECRET, tell },
+  })
+  log.info({ internal_port: http.port }, 'the internal port is open')
+  const respond = createResponder({ bus, numbers, newLogin, retelling: createRetelling({ bus, check, announcer: () => announcer, log }), check, belief, isReliable: isRosterReliable, state: () => state, isOpen: () => link !== null })
 
   /** A LID that wrote to us is the member whose number the aliases know. */
   function identify ({ phone, lid }: Person): { to: Person, numbers: readonly string[] } {
@@ -111,8 +126,8 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
 
   function noteLock (found: ReachoutLock | undefined): void {
     if (!found) return
-    if (found.isActive && !lock.isActive) log.error({ code: 'WHATSAPP_REACHOUT_LOCKED', until: new Date(found.until).toISOString() }, 'WhatsApp refuses messages of this account to new contacts')
-    lock = found
+    if (found.isActive && !restriction.lock.isActive) log.error({ code: 'WHATSAPP_REACHOUT_LOCKED', until: new Date(found.until).toISOString() }, 'WhatsApp refuses messages of this account to new contacts')
+    restriction = { ...restriction, lock: found }
   }
 
   async function stopListening (): Promise<void> {
@@ -126,14 +141,17 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
     onUp: (up, end) => {
       if (!announcer) return
       link = up
+      // A lock from before this process began.
+      up.reachoutLock().then(noteLock, (error: unknown) => { log.debug({ code: codeOf(error) }, 'WhatsApp did not say whether it locks us') })
       reader = startReader({
         readGroup: async () => await up.readGroup(), announcer, everyMs: config.ROSTER_EVERY_MS, debounceMs: config.ROSTER_DEBOUNCE_MS, gapMsMin: config.ROSTER_GAP_MS,
         missesMax: config.DEAF_AFTER_MISSES, onDeaf: end, log,
       })
-      if (!isStopping) subscription = bus.consume(botMessages, [on(messageOutbound, async ({ data, id }) => { await deliver(data, id) })])
+      if (!isStopping) subscription = bus.consume(botMessages, [on(messageOutbound, async ({ data, id, time }) => { await deliver(data, id, time) })])
     },
     onDown: async () => {
       link = null
+      lastProbe()
       reader?.stop()
       reader = null
       await stopListening()
@@ -148,10 +166,11 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
   }
 
   const stopping = new AbortController()
+  const holder = randomUUID()
   async function serve (): Promise<void> {
     while (!stopping.signal.aborted) {
       state = 'standby'
-      const held = await acquireLease({ bucket: leases, holder: randomUUID(), leaseMs: config.LEASE_MS, log }, stopping.signal)
+      const held = await acquireLease({ bucket: leases, holder, leaseMs: config.LEASE_MS, log }, stopping.signal)
       term = held
       log.info('this bot holds the session')
       try {
@@ -192,18 +211,21 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
   }
 
   async function connected (held: Term, signal: AbortSignal): Promise<void> {
+    restriction = { ...restriction, stopCode: null }
     const stopCode = await keepConnected({
       openSession: async () => await openSession(sessions, cipher, held.isHeld),
       socket: {
-        url: config.WHATSAPP_URL, groupId: config.GROUP_ID, pairingNumber: config.PAIRING_NUMBER, answerMsMax: config.ANSWER_TIMEOUT_MS,
+        url: config.WHATSAPP_URL, groupId: config.GROUP_ID, pairingNumber: config.PAIRING_NUMBER, openMsMax: config.OPEN_TIMEOUT_MS, answerMsMax: config.ANSWER_TIMEOUT_MS,
         version: config.WHATSAPP_VERSION?.split(',').map(Number) as WAVersion | undefined, libraryLog: createLibraryLog(log), recent,
       },
       pairing, backoff: { delayMsFirst: config.RECONNECT_MIN_MS, delayMsMax: config.RECONNECT_MAX_MS }, steadyMs: STEADY_MS, hooks, log, metrics: botMetrics,
     }, signal)
+    restriction = { ...restriction, stopCode }
     // The lease is kept, so that a standby does not run into the same wall.
     if (stopCode !== null) await new Promise<void>((resolve) => { signal.addEventListener('abort', () => { resolve() }, { once: true }); if (signal.aborted) resolve() })
   }
 
+  const witness = witnessDeletions({ bus, belief: () => announcer?.belief(), ageMsMax: config.ROSTER_MAX_AGE_MS, memberIdOf, metrics: botMetrics, log })
   const serving = serve().catch((error: unknown) => { if (!stopping.signal.aborted) throw error })
 
   return {
@@ -219,6 +241,7 @@ export async function startBot (config: BotConfig, { log, metrics, now }: Runtim
       await talk.settled()
       stopping.abort()
       await serving
+      witness.stop()
       await http.close()
       recent.clear()
       await bus.close()

@@ -53,13 +53,13 @@ export async function keepConnected (options: ConnectionOptions, signal: AbortSi
     failures = openForMs >= steadyMs || !session.isLinked() ? 1 : failures + 1
     const after = afterClose(code, failures, backoff, Math.random())
     if (after.kind === 'stop') {
-      log.error({ code: after.code, closeCode: code }, 'WhatsApp has ended the connection for a reason that a person has to look at')
+      log.error({ code: after.code, close_code: code }, 'WhatsApp has ended the connection for a reason that a person has to look at')
       hooks.onState('stopped')
       return after.code
     }
     if (after.kind === 'relink') session = await forgotten(session, 'WhatsApp has unlinked this device')
     const delayMs = after.kind === 'reconnect' ? after.delayMs : backoff.delayMsFirst
-    log.warn({ closeCode: code, failures, delayMs, openForMs: Math.round(openForMs) }, 'the connection to WhatsApp has ended and is made anew')
+    log.warn({ close_code: code, failures, delay_ms: delayMs, duration_ms: Math.round(openForMs) }, 'the connection to WhatsApp has ended and is made anew')
     hooks.onState('waiting')
     await delay(delayMs, undefined, { signal }).catch(() => {})
   }

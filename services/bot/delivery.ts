@@ -7,7 +7,7 @@ import type { EventData } from '../common/consume.ts'
 import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import type { Numbers } from './numbers.ts'
-import { accepted, concluded, meaningOf, newRecord, nextStep, SentRecord, type Outcome } from './outbox.ts'
+import { accepted, concluded, meaningOf, newerLoginKey, newRecord, nextStep, SentRecord, type Outcome } from './outbox.ts'
 import type { Person } from './roster.ts'
 import type { Sender } from './sender.ts'
 import type { Link } from './whatsapp.ts'
@@ -15,7 +15,7 @@ import type { Link } from './whatsapp.ts'
 export type Outbound = EventData<typeof messageOutbound>
 
 export interface DeliveryOptions {
-  readonly bus: Pick<Bus, 'publish'>
+  readonly bus: Pick<Bus, 'publish' | 'clock'>
   readonly sent: Bucket
   readonly link: () => Link | null
   readonly sender: Sender
@@ -23,15 +23,19 @@ export interface DeliveryOptions {
   readonly open: (sealed: string) => Promise<string>
   /** Asks WhatsApp whether the account is locked, and remembers the answer. */
   readonly askReachoutLock: () => Promise<void>
+  /** Told what became of a message, once: by whoever wrote it down, so not again where it is delivered again. */
+  readonly onConcluded: (message: Outbound, outcome: Outcome) => void
   readonly log: Log
 }
 
 const PASSWORD = '{password}'
 
+const aboutOf = ({ message_id, claim_id, member_id, kind }: Outbound) => ({ message_id, claim_id, member_id, kind })
+
 /** Resolves when the outcome is stored and announced. Transient Faults: to be called again with the same message. */
-export function createDelivery ({ bus, sent, link, sender, numbers, open, askReachoutLock, log }: DeliveryOptions): (message: Outbound, causation: string) => Promise<void> {
-  return async (message, causation) => {
-    const { message_id, claim_id, member_id, kind, parts } = message
+export function createDelivery ({ bus, sent, link, sender, numbers, open, askReachoutLock, onConcluded, log }: DeliveryOptions): (message: Outbound, causation: string, since?: Date) => Promise<void> {
+  return async (message, causation, since) => {
+    const { message_id, claim_id, parts } = message
     const key = `out.${message_id}`
     const expiresAt = message.expires_at === undefined ? null : Date.parse(message.expires_at)
     let { record, revision } = await recordOf(key, parts.length)
@@ -41,16 +45,16 @@ export function createDelivery ({ bus, sent, link, sender, numbers, open, askRea
       if (written === null) throw transient('MESSAGE_CONFLICT', 'somebody else is sending this message')
       record = next
       revision = written
+      if (next.outcome !== null) onConcluded(message, next.outcome)
     }
 
     while (true) {
-      const step = nextStep(record, Date.now(), expiresAt)
+      const step = nextStep(record, bus.clock.now().getTime(), expiresAt)
       if (step.kind === 'announce') {
-        const about = { message_id, claim_id, member_id, kind }
-        const said = { key: message_id, correlation: claim_id, causation }
+        const about = aboutOf(message)
+        const said = { key: message_id, correlation: claim_id, causation, ...(since && { since }) }
         if (step.outcome === 'delivered') await bus.publish(messageDelivered, { ...said, data: about })
         else await bus.publish(messageUndeliverable, { ...said, data: { ...about, code: step.outcome } })
-        log.info({ claimId: claim_id, messageId: message_id, outcome: step.outcome }, 'a message is settled')
         return
       }
       if (step.kind === 'conclude') {
@@ -88,15 +92,17 @@ export function createDelivery ({ bus, sent, link, sender, numbers, open, askRea
         text = part.replaceAll(PASSWORD, () => password)
       } catch (error) {
         if (!(error instanceof Fault && error.code === 'SEAL_UNREADABLE')) throw error
-        log.error({ claimId: message.claim_id, messageId: message.message_id, code: error.code }, 'a login cannot be opened with any key of ours')
+        log.error({ ...aboutOf(message), code: error.code }, 'a login cannot be opened with any key of ours')
         return 'SEAL_UNREADABLE'
       }
     }
+    // The last thing that is asked: a newer login is sent after it is noted, so that whichever goes first, the newest password is the last in the chat.
+    if (message.kind === 'login' && await sent.get(newerLoginKey(message.claim_id))) return 'LOGIN_REPLACED'
     const result = await sender.send(to, text, id)
     if (result.kind === 'accepted') return 'accepted'
     const meaning = meaningOf(result.error)
-    log.warn({ claimId: message.claim_id, messageId: message.message_id, error: result.error, meaning }, 'WhatsApp refused a message')
-    if (meaning === 'again') throw transient('WHATSAPP_SEND_REFUSED', 'WhatsApp refused a message for now')
+    if (meaning === 'again') throw transient('WHATSAPP_SEND_REFUSED', `WhatsApp refused a message for now (${result.error})`)
+    log.info({ ...aboutOf(message), code: meaning, error: result.error }, 'WhatsApp refused a message')
     if (meaning === 'WHATSAPP_REACHOUT_LOCKED') await askReachoutLock().catch((error: unknown) => { log.warn({ code: codeOf(error) }, 'WhatsApp did not say how long it locks us') })
     return meaning
   }

@@ -25,6 +25,6 @@ export function createErasure ({ bus, announcer, log }: ErasureOptions): (erased
     const undeliverable = await eraseMessages(bus, { stream: 'MESSAGES', filter: 'messages.undeliverable.*', matches })
     const sent = await eraseMessages(bus, { stream: `KV_${sentBucket.name}`, filter: `$KV.${sentBucket.name}.out.*`, matches })
     await announcer.forget(memberId)
-    log.info({ memberId, movements, outcomes: delivered + undeliverable, sent }, 'what the bot knew of a former member is erased')
+    log.info({ decision: 'member.forgotten', member_id: memberId, movements, outcomes: delivered + undeliverable, sent }, 'what the bot knew of a former member is erased')
   }
 }

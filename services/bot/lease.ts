@@ -1,8 +1,8 @@
 // Only one process may use the linked device: a second login evicts the first, and their Signal ratchets drift apart. The lease is one entry
-// that its holder rewrites (compare-and-set) every third of its length. A candidate takes it over after watching it stand still for the whole
+// that its holder rewrites (compare-and-set) every sixth of its length. A candidate takes it over after watching it stand still for the whole
 // length, by its own clock; the holder gives up a fifth of the length earlier. No clocks are compared.
 //
-//   waiting ──created, or unchanged for leaseMs──▶ held ──renewed in time──▶ held
+//   waiting ──created, own, or unchanged for leaseMs──▶ held ──renewed in time──▶ held
 //      ▲                                            └── not renewed for 4/5 of leaseMs, or taken ──▶ lost
 //      └───────────────── acquire() again ◀── released ◀── release() ◀── held
 import { setTimeout as delay } from 'node:timers/promises'
@@ -24,7 +24,7 @@ const KEY = 'session'
 /** Monotonic, unlike the time of day. */
 const now = (): number => performance.now()
 
-/** Waits until the lease is ours. Rejects only when `signal` fires. */
+/** Waits until the lease is ours. `holder` is this process's name and nobody else's, the same in each of its terms, which never overlap. Rejects only when `signal` fires. */
 export async function acquireLease ({ bucket, holder, leaseMs, log }: LeaseOptions, signal: AbortSignal): Promise<Term> {
   const pollMs = Math.max(20, Math.floor(leaseMs / 10))
   const watched = { revision: -1, since: 0 }
@@ -35,7 +35,8 @@ export async function acquireLease ({ bucket, holder, leaseMs, log }: LeaseOptio
     try {
       const entry = await bucket.get(KEY)
       if (watched.revision !== (entry?.revision ?? 0)) Object.assign(watched, { revision: entry?.revision ?? 0, since: now() })
-      const revision = !entry || entry.text() === ''
+      // What still says our own name was lost while NATS was away, and taken by nobody.
+      const revision = !entry || entry.text() === '' || entry.text() === holder
         ? entry ? await bucket.update(KEY, holder, entry.revision) : await bucket.create(KEY, holder)
         : askedAt - watched.since >= leaseMs ? await bucket.update(KEY, holder, entry.revision) : null
       if (revision !== null) return hold({ bucket, holder, leaseMs, log }, revision, askedAt)
@@ -58,7 +59,7 @@ function hold ({ bucket, holder, leaseMs, log }: LeaseOptions, acquired: number,
   let renewing: Promise<void> = Promise.resolve()
   const isHeld = (): boolean => !released && !lost.signal.aborted && now() - renewedAt < leaseMs * 0.8
 
-  const renewal = setInterval(() => { renewing = renewing.then(renew) }, leaseMs / 3)
+  const renewal = setInterval(() => { renewing = renewing.then(renew) }, leaseMs / 6)
   const watch = setInterval(() => { if (!isHeld()) lose('the lease was not renewed in time') }, Math.max(10, leaseMs / 30))
 
   async function renew (): Promise<void> {

@@ -3,11 +3,12 @@
 import type { Static } from 'typebox'
 import { resetPassword, type ClaimView, type sendLogin } from '../../contracts/requests.ts'
 import type { Language } from '../../contracts/ids.ts'
+import type { Bucket } from '../common/bucket.ts'
 import type { Bus } from '../common/bus.ts'
 import { codeOf, Fault } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import type { Messages } from '../common/messages.ts'
-import { meaningOf } from './outbox.ts'
+import { meaningOf, newerLoginKey } from './outbox.ts'
 import type { Person } from './roster.ts'
 import type { Sender } from './sender.ts'
 import type { Link } from './whatsapp.ts'
@@ -17,6 +18,7 @@ export type LoginSent = { readonly ok: true } | { readonly ok: false, readonly r
 
 export interface LoginOptions {
   readonly bus: Pick<Bus, 'request'>
+  readonly sent: Bucket
   readonly sender: Sender
   readonly link: () => Link | null
   readonly open: (sealed: string) => Promise<string>
@@ -29,7 +31,7 @@ const TRIES_MAX = 3
 
 export type NewLogin = (claim: ClaimView, to: Person, language: Language) => Promise<LoginSent>
 
-export function createNewLogin ({ bus, sender, link, open, messages, panelUrl, log }: LoginOptions): NewLogin {
+export function createNewLogin ({ bus, sent, sender, link, open, messages, panelUrl, log }: LoginOptions): NewLogin {
   return async (claim, to, language) => {
     const { claim_id, member_id, user_id } = claim
     if (user_id === null || claim.deletion_started || (claim.status !== 'active' && claim.status !== 'deleting')) return { ok: false, rejection: 'NOT_ACTIVE' }
@@ -39,16 +41,18 @@ export function createNewLogin ({ bus, sender, link, open, messages, panelUrl, l
     try {
       reset = await bus.request(resetPassword, { claim_id, member_id, user_id })
     } catch (error) {
-      log.warn({ claimId: claim_id, code: codeOf(error), err: error }, 'no new password was set')
+      log.warn({ claim_id, member_id, code: codeOf(error), err: error }, 'no new password was set')
       return { ok: false, rejection: 'PANEL_DOWN' }
     }
     if (!reset.ok) return { ok: false, rejection: reset.rejection, ...(reset.retry_after_s === undefined ? {} : { retryAfterS: reset.retry_after_s }) }
     const { username, sealed_password } = reset
+    // Before the new one is sent: the old one may still be waiting for its turn, and would come last.
+    await sent.create(newerLoginKey(claim_id), '')
     let password: string
     try {
       password = await open(sealed_password)
     } catch (error) {
-      log.error({ claimId: claim_id, code: codeOf(error) }, 'a new password cannot be opened with any key of ours')
+      log.error({ claim_id, member_id, code: codeOf(error) }, 'a new password cannot be opened with any key of ours')
       return { ok: false, rejection: 'SEAL_UNREADABLE' }
     }
     const words = panelUrl === undefined ? messages.say(language, 'chat.login_without_panel', { username }) : messages.say(language, 'chat.login', { username, panel: panelUrl })
@@ -56,7 +60,7 @@ export function createNewLogin ({ bus, sender, link, open, messages, panelUrl, l
       const refusal = await insist(to, text, current.messageId())
       if (refusal) return { ok: false, rejection: refusal }
     }
-    log.info({ claimId: claim_id }, 'a new login was sent')
+    log.info({ decision: 'login.sent', claim_id, member_id }, 'a new login was sent')
     return { ok: true }
   }
 

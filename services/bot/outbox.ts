@@ -14,6 +14,9 @@ export const SentRecord = Type.Object({
 })
 export type SentRecord = Static<typeof SentRecord>
 
+/** Stands in the bucket of what was sent once a newer password was set than the one in the claim's login, which is then not worth sending any more. */
+export const newerLoginKey = (claimId: string): string => `out.newer-login-${claimId}`
+
 export type Step =
   | { readonly kind: 'send', readonly part: number, readonly id: string }
   | { readonly kind: 'conclude', readonly outcome: Outcome }

@@ -22,6 +22,11 @@ const STOPS: Readonly<Record<number, string>> = {
 }
 const LOGGED_OUT = 401
 const RESTART_REQUIRED = 515
+/** Of those after which it goes on: lost or timed out, closed, a bad session, not available. */
+const PASSING = [408, 428, 500, 503]
+
+/** Every code that is known, for metrics; there may be others. `none`: the connection never said why. */
+export const CLOSE_CODES: readonly string[] = ['none', ...[LOGGED_OUT, ...Object.keys(STOPS), ...PASSING, RESTART_REQUIRED].map(String)]
 
 /** `failures` counts the connections that ended in a row without having been open for a while; `random` is in [0, 1). */
 export function afterClose (code: number | undefined, failures: number, backoff: Backoff, random: number): AfterClose {

@@ -3,6 +3,7 @@
 // logins, of two messages each, take two minutes instead of more than three.
 import { setTimeout as delay } from 'node:timers/promises'
 import { Fault, transient } from '../common/fault.ts'
+import { failed, inChildSpan, SpanKind } from '../common/tracing.ts'
 import type { BotMetrics } from './metrics.ts'
 import type { Person } from './roster.ts'
 import type { Link, SendResult } from './whatsapp.ts'
@@ -18,12 +19,14 @@ export interface SenderOptions {
   /** Least time between messages into two chats; a quarter of it between two into the same one. Up to half as much again is added at random. */
   readonly gapMs: number
   readonly metrics: BotMetrics
+  /** Told each verdict of WhatsApp. */
+  readonly onResult: (result: SendResult) => void
 }
 
 const WAITING_MAX = 200
 const SAME_CHAT_SHARE = 0.25
 
-export function createSender ({ link, isHeld, gapMs, metrics }: SenderOptions): Sender {
+export function createSender ({ link, isHeld, gapMs, metrics, onResult }: SenderOptions): Sender {
   let last: Promise<unknown> = Promise.resolve()
   let waiting = 0
   let sentAt = -Infinity
@@ -37,8 +40,13 @@ export function createSender ({ link, isHeld, gapMs, metrics }: SenderOptions): 
     const open = link()
     if (!open || !isHeld()) throw transient('WHATSAPP_CLOSED', 'not connected to WhatsApp')
     try {
-      const result = await open.send(to, text, id)
+      const result = await inChildSpan('send to WhatsApp', { kind: SpanKind.CLIENT }, async (span) => {
+        const verdict = await open.send(to, text, id)
+        if (span && verdict.kind === 'refused') failed(span, verdict.error)
+        return verdict
+      })
       metrics.sends.inc({ result: result.kind === 'accepted' ? 'accepted' : `refused_${result.error.slice(0, 8)}` })
+      onResult(result)
       return result
     } catch (error) {
       metrics.sends.inc({ result: error instanceof Fault ? error.code : 'bug' })

@@ -63,16 +63,16 @@ export function createTalk ({ bus, sent, sender, link, newLogin, identify, membe
     const claim = view && claimIn(view)
     const { reply, talk } = replyTo(intent, claim, membership(to), talks.get(id) ?? NEW_TALK, Date.now(), numbers.length > 0)
     keep(id, talk)
-    log.info({ intent, reply: reply.kind === 'say' ? reply.key : reply.kind, claimId: view?.claim_id }, 'a member wrote to the bot')
+    log.info({ decision: 'chat.answered', intent, reply: reply.kind === 'say' ? reply.key : reply.kind, claim_id: view?.claim_id, member_id: view?.member_id }, 'a member wrote to the bot')
     const language = languageFor(message.text, claim)
     if (reply.kind === 'say') await say(to, language, reply.key, reply.values)
     if (reply.kind === 'erase') await say(to, language, await erase(numbers))
-    if (reply.kind === 'login' && view) await answerLogin(to, language, await newLogin(view, to, language))
+    if (reply.kind === 'login' && view) await answerLogin(to, language, view.claim_id, await newLogin(view, to, language))
   }
 
-  async function answerLogin (to: Person, language: Language, result: LoginSent): Promise<void> {
+  async function answerLogin (to: Person, language: Language, claimId: string, result: LoginSent): Promise<void> {
     if (result.ok) return
-    log.warn({ rejection: result.rejection }, 'a new login was not sent')
+    log.warn({ decision: 'login.refused', claim_id: claimId, code: result.rejection }, 'a new login was not sent')
     if (result.rejection === 'TOO_SOON') await say(to, language, 'login_too_soon', { seconds: result.retryAfterS ?? 60 })
     else if (result.rejection === 'NOT_ACTIVE') await say(to, language, 'login_too_late')
     else if (messages.has(`failures.${result.rejection}`)) await say(to, language, 'login_failed', { failure: result.rejection })

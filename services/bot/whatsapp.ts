@@ -15,6 +15,9 @@ export type SendResult = { readonly kind: 'accepted' } | { readonly kind: 'refus
 /** `until` is epoch ms; 0 where WhatsApp does not say. */
 export interface ReachoutLock { readonly isActive: boolean, readonly until: number }
 
+/** A group that the bot's account is in. */
+export interface GroupSummary { readonly id: string, readonly subject: string, readonly size: number }
+
 /** What can be asked of an open connection. Every call throws a transient Fault where WhatsApp does not answer in time. */
 export interface Link {
   /** Faults WHATSAPP_NOT_IN_GROUP and WHATSAPP_RATE_LIMITED where the server says so. */
@@ -25,6 +28,7 @@ export interface Link {
   /** Resolves with the server's verdict. `id` identifies the message: the recipient shows the same id once. */
   send (to: Person, text: string, id: string): Promise<SendResult>
   reachoutLock (): Promise<ReachoutLock>
+  groups (): Promise<GroupSummary[]>
   messageId (): string
 }
 
@@ -51,16 +55,20 @@ export interface SocketOptions {
   readonly groupId: string
   /** Digits: link by a code typed on this number's phone instead of a QR code. */
   readonly pairingNumber: string | undefined
+  readonly openMsMax: number
   readonly answerMsMax: number
   readonly libraryLog: LibraryLog
   readonly recent: RecentMessages<proto.IMessage>
 }
 
+/** A QR code is shown for a minute at most, then comes the next or the end (lib/Socket/socket.js). */
+const QR_MS_MAX = 90_000
+
 const QUERY_CODES: Readonly<Record<number, string>> = { 403: 'WHATSAPP_NOT_IN_GROUP', 404: 'WHATSAPP_NOT_IN_GROUP', 429: 'WHATSAPP_RATE_LIMITED' }
 
 /** Connects at once; everything comes through `listener`. The answer ends the connection. */
 export function openSocket (session: Session, listener: Listener, options: SocketOptions): () => void {
-  const { groupId, answerMsMax, recent } = options
+  const { groupId, openMsMax, answerMsMax, recent } = options
   const sock = makeWASocket({
     auth: session.auth,
     logger: options.libraryLog,
@@ -118,6 +126,7 @@ export function openSocket (session: Session, listener: Listener, options: Socke
       return error === undefined ? { kind: 'accepted' } : { kind: 'refused', error: /^\d{1,4}$/.test(error) ? error : 'unknown' }
     },
     reachoutLock: async () => lockOf(await answer(sock.fetchAccountReachoutTimelock())),
+    groups: async () => Object.values(await answer(sock.groupFetchAllParticipating())).map(({ id, subject, participants }) => ({ id, subject, size: participants.length })),
     messageId: () => generateMessageIDV2(sock.user?.id),
   }
 
@@ -137,12 +146,23 @@ export function openSocket (session: Session, listener: Listener, options: Socke
   }
 
   function end (): void {
-    if (!isOver) void sock.end(undefined)
+    if (isOver) return
+    void sock.end(undefined)
+    // The library waits for the server to say goodbye, 30 s long where it is mute. It listens to nothing any more, so the next connection need not wait.
+    setTimeout(() => { over(undefined) }, answerMsMax).unref()
+  }
+
+  // The library waits for ever for the word that lets it in, as long as its pings are answered. So whatever does not get on is ended.
+  let stalling = setTimeout(end, openMsMax)
+  function gotOn (waitMs?: number): void {
+    clearTimeout(stalling)
+    if (waitMs !== undefined) stalling = setTimeout(end, waitMs)
   }
 
   function over (code: number | undefined): void {
     if (isOver) return
     isOver = true
+    gotOn()
     closing.reject(new Error('closed'))
     listener.onClosed(code)
   }
@@ -152,14 +172,21 @@ export function openSocket (session: Session, listener: Listener, options: Socke
   sock.ev.on('connection.update', (update) => {
     if (isOver) return
     if (update.qr !== undefined) {
+      gotOn(QR_MS_MAX)
       const isFirst = qr === undefined
       qr = update.qr
       if (options.pairingNumber === undefined) listener.onQr(qr)
       else if (isFirst) sock.requestPairingCode(options.pairingNumber).then((code) => { listener.onPairingCode(code) }, end)
     }
-    if (update.isNewLogin) listener.onLinked()
+    if (update.isNewLogin) {
+      gotOn(openMsMax)
+      listener.onLinked()
+    }
     if (update.reachoutTimeLock) listener.onReachoutLock(lockOf(update.reachoutTimeLock))
-    if (update.connection === 'open') listener.onOpen(link)
+    if (update.connection === 'open') {
+      gotOn()
+      listener.onOpen(link)
+    }
     if (update.receivedPendingNotifications) listener.onGroupSign()
     if (update.connection === 'close') over((update.lastDisconnect?.error as { output?: { statusCode?: number } } | undefined)?.output?.statusCode)
   })

@@ -4,6 +4,7 @@ import type { Bus } from '../common/bus.ts'
 import { decodeEvent } from '../common/envelope.ts'
 import { permanent, transient } from '../common/fault.ts'
 import { memberIdOf } from '../common/member-id.ts'
+import { nextOf } from '../common/page.ts'
 import type { Mac } from './mac.ts'
 import { LEDGER_EVENTS } from './record.ts'
 
@@ -12,8 +13,9 @@ const SUBJECTS = 'claims.*.*'
 
 /** Permanent Fault MEMBER_ID_KEY_OTHER. */
 export async function checkKey (bus: Pick<Bus, 'raw'>, mac: Mac, memberIdKey: string): Promise<void> {
-  for (const query of [{ seq: 1, next_by_subj: SUBJECTS }, { last_by_subj: SUBJECTS }]) {
-    const message = await bus.raw.jsm.direct.getMessage(STREAM, query).catch((error: unknown) => { throw transient('NATS_UNAVAILABLE', 'the ledger could not be read', { cause: error }) })
+  const { jsm } = bus.raw
+  for (const look of [async () => await nextOf(jsm, STREAM, 1, SUBJECTS), async () => await jsm.streams.getMessage(STREAM, { last_by_subj: SUBJECTS })]) {
+    const message = await look().catch((error: unknown) => { throw transient('NATS_UNAVAILABLE', 'the ledger could not be read', { cause: error }) })
     const data = message && mac.isOurs(message) ? dataOf({ subject: message.subject, headers: message.header, data: message.data }) : undefined
     // The word that somebody was erased holds no number.
     if (data?.wa_jid !== undefined && memberIdOf(memberIdKey, data.wa_jid) !== data.member_id) throw permanent('MEMBER_ID_KEY_OTHER', 'the ledger was written under another MEMBER_ID_KEY, or is being re-keyed; see RUNBOOK.md')

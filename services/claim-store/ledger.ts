@@ -1,25 +1,31 @@
-// The CLAIMS stream as a ledger: replayed into a projection, appended to with the expected sequence of the member's subjects. It is read by
-// direct gets, without a consumer: who may make a consumer may have its messages sent anywhere.
-import type { StoredMsg } from '@nats-io/jetstream'
+// The CLAIMS stream as a ledger: replayed into a projection, appended to with the expected sequence of the member's subjects. It is read page
+// by page, without a consumer: who may make a consumer may have its messages sent anywhere.
+import { setTimeout as delay } from 'node:timers/promises'
+import { jetstreamManager, type StoredMsg } from '@nats-io/jetstream'
 import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
 import { decodeEvent, eventId } from '../common/envelope.ts'
+import { logEvent } from '../common/event-line.ts'
 import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
+import { pageOf } from '../common/page.ts'
 import type { Log } from '../common/log.ts'
-import { decide, evolve, type Claim, type Command, type Decision } from './claim.ts'
+import { decide, evolve, type Claim, type ClaimEvent, type Command, type Decision } from './claim.ts'
 import type { Mac } from './mac.ts'
 import { Projection, type LedgerRecord, type MemberState } from './projection.ts'
 import { LEDGER_EVENTS, read, written } from './record.ts'
 
 const TRIES_MAX = 8
+/** A cluster of NATS chooses a new leader within some 4 to 9 s. Less than whoever asks waits for an answer. */
+const PATIENCE_MS = 10_000
+const AGAIN_EVERY_MS = 200
+/** NATS answers in milliseconds; what takes longer went to a node that is gone. */
+const ANSWER_MS_MAX = 2_000
 const CATCH_UP_MS_MAX = 60_000
 const HISTORY_MAX = 10_000
 const HISTORY_AT_ONCE = 200
 const READ_AT_ONCE = 1_000
 /** Word of what was stored may get lost; then it is found by looking. */
 const LOOK_EVERY_MS = 1_000
-/** Status of an empty batch (JetStreamStatusError of client 3.4.0). */
-const NO_SUCH_MESSAGE = 404
 
 export interface Ledger {
   readonly projection: Projection
@@ -27,18 +33,32 @@ export interface Ledger {
   sequence (): number
   /** Decides and commits. Rejections are values; a transient Fault means that nothing is known to have happened, and asking again is safe. */
   execute (memberId: string, command: Command, context: { causation?: string | undefined }): Promise<{ decision: Decision, claim: Claim }>
+  /** What `execute` would decide now. Nothing happens. */
+  consider (memberId: string, command: Command): Promise<{ decision: Decision, claim: Claim }>
   /** Resolves when the projection holds everything that the stream held when this was called. */
   caughtUp (): Promise<void>
   close (): Promise<void>
 }
 
-/**
- * Replays what came after `from`, which the projection holds already. `reflected` is what the book once reflected: a stream that holds less was lost.
- * Resolves when the projection has caught up.
- */
-export async function openLedger (options: { bus: Bus, log: Log, projection: Projection, mac: Mac, from: number, reflected: number, now: () => Date }): Promise<Ledger> {
-  const { bus, log, projection, mac, now } = options
-  const { connection, jsm } = bus.raw
+export interface LedgerOptions {
+  readonly bus: Bus
+  readonly log: Log
+  readonly projection: Projection
+  readonly mac: Mac
+  /** What came after it is replayed; the projection holds the rest already. */
+  readonly from: number
+  /** What the book once reflected: a stream that holds less was lost. */
+  readonly reflected: number
+  readonly now: () => Date
+  /** Told of each decision that this process wrote, once, and of no other: of none that is replayed or that another claim-store wrote. `claim` is the state before it, `at` epoch ms. */
+  readonly onDecided?: (claim: Claim, event: ClaimEvent, at: number) => void
+}
+
+/** Resolves when the projection has caught up. */
+export async function openLedger (options: LedgerOptions): Promise<Ledger> {
+  const { bus, log, projection, mac, now, onDecided = () => {} } = options
+  const { connection } = bus.raw
+  const jsm = await jetstreamManager(connection, { checkAPI: false, timeout: ANSWER_MS_MAX })
   let sequence = options.from
   let closing = false
   let wake = (): void => {}
@@ -48,9 +68,30 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
   /** One decision at a time per member, so that this process never races itself. */
   const queues = new Map<string, Promise<unknown>>()
 
-  const { state } = await jsm.streams.info(STREAM)
-  if (state.last_seq < options.reflected) {
-    throw permanent('LEDGER_BEHIND_BOOK', `the book reflects ${options.reflected} events, the stream holds ${state.last_seq}: the stream was lost or restored; see RUNBOOK.md`)
+  async function newestSequence (): Promise<number> {
+    try {
+      return (await jsm.streams.info(STREAM)).state.last_seq
+    } catch (error) {
+      throw transient('NATS_UNAVAILABLE', 'the ledger does not say how long it is', { cause: error })
+    }
+  }
+
+  /** A cluster without a leader answers again in a moment; a service that starts just then waits, as it does for NATS itself. */
+  async function newestAtLast (): Promise<number> {
+    for (;;) {
+      try {
+        return await newestSequence()
+      } catch (error) {
+        if (connection.isClosed()) throw error
+        log.warn({ code: codeOf(error) }, 'waiting for the ledger')
+        await delay(LOOK_EVERY_MS)
+      }
+    }
+  }
+
+  const newest = await newestAtLast()
+  if (newest < options.reflected) {
+    throw permanent('LEDGER_BEHIND_BOOK', `the book reflects ${options.reflected} events, the stream holds ${newest}: the stream was lost or restored; see RUNBOOK.md`)
   }
 
   const announced = connection.subscribe(`stored.${STREAM.toLowerCase()}.*.*`, { callback: () => { wake() } })
@@ -75,21 +116,9 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
 
   /** Takes what comes after `sequence`; answers how many messages that were. */
   async function readOn (): Promise<number> {
-    let found = 0
-    for await (const message of batch({ seq: sequence + 1, batch: READ_AT_ONCE })) {
-      found++
-      take(message)
-    }
-    return found
-  }
-
-  /** Empty where there is nothing to read. */
-  async function * batch (from: { seq: number, batch: number, next_by_subj?: string }): AsyncIterable<StoredMsg> {
-    try {
-      yield * await jsm.direct.getBatch(STREAM, from)
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== NO_SUCH_MESSAGE) throw transient('NATS_UNAVAILABLE', 'the ledger could not be read', { cause: error })
-    }
+    const found = await pageOf(jsm, STREAM, { from: sequence + 1, size: READ_AT_ONCE })
+    for (const message of found) take(message)
+    return found.length
   }
 
   function take (message: StoredMsg): void {
@@ -135,9 +164,9 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
     const records: LedgerRecord[] = []
     let newest = 0
     for (let found = HISTORY_AT_ONCE; found === HISTORY_AT_ONCE && records.length < HISTORY_MAX;) {
-      found = 0
-      for await (const message of batch({ seq: newest + 1, batch: HISTORY_AT_ONCE, next_by_subj: `claims.${memberId}.*` })) {
-        found++
+      const page = await pageOf(jsm, STREAM, { from: newest + 1, filter: `claims.${memberId}.*`, size: HISTORY_AT_ONCE })
+      found = page.length
+      for (const message of page) {
         newest = message.seq
         const record = recordOf(message)
         if (record) records.push(record)
@@ -148,34 +177,73 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
     return state
   }
 
+  /** The sequence of the newest message on the member's subjects, 0 where there is none, from the leader. */
+  async function newestOf (memberId: string): Promise<number> {
+    try {
+      return (await jsm.streams.getMessage(STREAM, { last_by_subj: `claims.${memberId}.*` }))?.seq ?? 0
+    } catch (error) {
+      throw transient('NATS_UNAVAILABLE', 'the ledger does not say what it holds', { cause: error })
+    }
+  }
+
+  /** Tries again while NATS is away, until then. */
+  async function patiently<Answer> (until: number, ask: () => Promise<Answer>): Promise<Answer> {
+    for (;; await delay(AGAIN_EVERY_MS)) {
+      try {
+        return await ask()
+      } catch (error) {
+        if (!isAway(error) || performance.now() >= until) throw error
+      }
+    }
+  }
+
   async function attempt (memberId: string, command: Command, causation: string | undefined): Promise<{ decision: Decision, claim: Claim }> {
-    let state = projection.member(memberId) ?? await refresh(memberId)
-    for (let tries = 0; tries < TRIES_MAX; tries++) {
+    const until = performance.now() + PATIENCE_MS
+    const refreshed = async (): Promise<MemberState> => await patiently(until, async () => await refresh(memberId))
+    let state = projection.member(memberId) ?? await refreshed()
+    /** A write of ours found no answer: what is found later under its id may be it. */
+    let isUnheard = false
+    for (let tries = 0; tries < TRIES_MAX;) {
       const decision = decide(state.claim, command)
-      if (!decision.ok || !decision.happens) return { decision, claim: state.claim }
+      if (!decision.ok || !decision.happens) {
+        // Nothing is written that would be refused if this were not the newest state: another claim-store may have decided a moment ago.
+        if (await patiently(until, async () => await newestOf(memberId)) <= state.sequence) return { decision, claim: state.claim }
+        state = await refreshed()
+        tries++
+        continue
+      }
       const { definition, key, data } = written(state.claim, decision.happens)
       const time = now()
       const claim = evolve(state.claim, read(definition.type, data, time))
       const id = eventId(definition, key)
+      const since = sinceAsked(state.claim, decision.happens)
       try {
-        const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string | undefined, causation, sign: mac.sign }, `claims.${memberId}.*`, state.sequence)
+        const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string | undefined, causation, sign: mac.sign, ...since }, `claims.${memberId}.*`, state.sequence, ANSWER_MS_MAX)
         // An id that was stored before, and whose message was erased since, is answered as if it had been stored now.
         if (result.kind === 'stored' && result.sequence > state.sequence) {
           projection.apply({ id, type: definition.type, time, sequence: result.sequence, data: data as LedgerRecord['data'] })
+          if (!result.duplicate || isUnheard) onDecided(state.claim, decision.happens, time.getTime())
           return { decision, claim }
         }
+        tries++
       } catch (error) {
         // The write may have happened and its acknowledgement be lost: only the stream knows.
-        if (!(error instanceof Fault) || error.code !== 'NATS_UNAVAILABLE') throw error
+        if (!isAway(error) || performance.now() >= until) throw error
+        isUnheard = true
+        await delay(AGAIN_EVERY_MS)
       }
-      state = await refresh(memberId)
-      if (state.lastEventId === id) return { decision, claim: state.claim }
+      const before = state.claim
+      state = await refreshed()
+      if (state.lastEventId !== id) continue
+      if (isUnheard) onDecided(before, decision.happens, time.getTime())
+      logEvent(log, definition, { id, data, now: now(), ...since })
+      return { decision, claim: state.claim }
     }
     throw transient('LEDGER_CONTENDED', 'other decisions for this member came first every time')
   }
 
   const replaying = replay()
-  await reach(state.last_seq)
+  await reach(newest)
   live = true
   for (const memberId of projection.stale) await refresh(memberId)
 
@@ -192,7 +260,12 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
         if (queues.get(memberId) === mine) queues.delete(memberId)
       }
     },
-    caughtUp: async () => { await reach((await jsm.streams.info(STREAM)).state.last_seq) },
+    consider: async (memberId, command) => {
+      await reach(await newestSequence())
+      const { claim } = projection.member(memberId) ?? await refresh(memberId)
+      return { decision: decide(claim, command), claim }
+    },
+    caughtUp: async () => { await reach(await newestSequence()) },
     close: async () => {
       closing = true
       announced.unsubscribe()
@@ -200,4 +273,13 @@ export async function openLedger (options: { bus: Bus, log: Log, projection: Pro
       await replaying
     },
   }
+}
+
+/** How long a member waited for the end of what they asked for. */
+function sinceAsked (claim: Claim, { type }: ClaimEvent): { since?: Date } {
+  return claim.status !== 'none' && (type === 'Activated' || type === 'Failed') ? { since: new Date(claim.askedAt) } : {}
+}
+
+function isAway (error: unknown): boolean {
+  return error instanceof Fault && error.code === 'NATS_UNAVAILABLE'
 }

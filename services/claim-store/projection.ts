@@ -1,6 +1,6 @@
 // What the ledger says, in memory: every claim as the outside sees it, and each member's claim as decisions need it.
 import { evolve, type Claim } from './claim.ts'
-import { read, viewed } from './record.ts'
+import { lasting, read, viewed } from './record.ts'
 import { claimErased } from '../../contracts/events/claims.ts'
 import type { ClaimView } from '../../contracts/requests.ts'
 
@@ -75,12 +75,13 @@ export class Projection {
   }
 
   #advance (memberId: string, before: MemberState, record: LedgerRecord): MemberState {
-    const claim = evolve(before.claim, read(record.type, record.data, record.time))
+    const event = read(record.type, record.data, record.time)
+    const claim = evolve(before.claim, event)
     const state = { claim, sequence: record.sequence, lastEventId: record.id }
     this.#members.set(memberId, state)
     if (record.type === claimErased.type) this.#forget(memberId)
     if (claim !== before.claim && claim.status !== 'none') {
-      const view = viewed(claim, this.#views.get(claim.claimId), record.time.toISOString())
+      const view = viewed(claim, lasting(event) ?? this.#views.get(claim.claimId), record.time.toISOString())
       this.#views.set(claim.claimId, view)
       for (const listener of this.#listeners) listener(view)
     }

@@ -1,11 +1,11 @@
 // Between the decisions (claim.ts) and what is stored: events of the CLAIMS stream, and entries of the book. Pure.
 import type { Static, TObject } from 'typebox'
 import type { EventDefinition } from '../../contracts/define.ts'
-import { claimActivated, claimDeleted, claimErased, claimFailed, claimRequested, deletionCancelled, deletionScheduled, deletionStarted, departureKey } from '../../contracts/events/claims.ts'
+import { claimActivated, claimDeleted, claimErased, claimFailed, claimRequested, claimRestored, deletionCancelled, deletionScheduled, deletionStarted, departureKey } from '../../contracts/events/claims.ts'
 import type { BookEntry, ClaimView } from '../../contracts/requests.ts'
 import type { Claim, ClaimEvent, Movement } from './claim.ts'
 
-export const LEDGER_EVENTS: readonly EventDefinition[] = [claimRequested, claimActivated, claimFailed, deletionScheduled, deletionCancelled, deletionStarted, claimDeleted, claimErased]
+export const LEDGER_EVENTS: readonly EventDefinition[] = [claimRequested, claimActivated, claimFailed, deletionScheduled, deletionCancelled, deletionStarted, claimDeleted, claimErased, claimRestored]
 
 /** What one decision is on the stream. `key` derives from the fact, so the same decision stored twice is stored once. */
 export interface Written { readonly definition: EventDefinition, readonly key: string, readonly data: Record<string, unknown> }
@@ -19,15 +19,28 @@ export function written (claim: Claim, event: ClaimEvent): Written {
     const data = { claim_id: claimId, member_id: memberId, wa_jid: waJid, language, username, template, template_version: templateVersion, ...(idempotencyKeyHash === undefined ? {} : { idempotency_key_hash: idempotencyKeyHash }) }
     return write(claimRequested, claimId, data)
   }
+  if (event.type === 'Restored') {
+    const { claimId, memberId, waJid, language, status, at, server, code, deleteJobId, departures } = event
+    return write(claimRestored, claimId, {
+      claim_id: claimId, member_id: memberId, wa_jid: waJid, language, status, created_at: iso(at), departures, ...(server === undefined ? {} : { server }),
+      ...(code === undefined ? {} : { code }), ...(deleteJobId === undefined ? {} : { delete_job_id: deleteJobId }), ...movementOf(event),
+    })
+  }
   if (claim.status === 'none') throw new Error(`${event.type} without a claim`)
   if (event.type === 'Erased') return write(claimErased, claim.claimId, { member_id: event.memberId, claims: event.claims.map(({ claimId, departures }) => ({ claim_id: claimId, departures })), reason: event.reason })
   const about = { claim_id: claim.claimId, member_id: claim.memberId, wa_jid: claim.waJid, language: claim.language }
   switch (event.type) {
-    case 'Activated': return write(claimActivated, claim.claimId, { ...about, ...event.server, template: claim.template })
+    case 'Activated': {
+      if (claim.status !== 'creating') throw new Error('only what is being made is activated')
+      return write(claimActivated, claim.claimId, { ...about, ...event.server, template: claim.template, requested_at: iso(claim.askedAt) })
+    }
     case 'Failed': return write(claimFailed, claim.claimId, { ...about, code: event.code, step: event.step })
     case 'DeletionScheduled': {
-      const { deleteJobId, dueAt, leftAt } = event.departure
-      return write(deletionScheduled, departureKey(deleteJobId, dueAt), { ...about, delete_job_id: deleteJobId, deletion_scheduled_at: iso(dueAt), left_at: iso(leftAt), reason: event.reason, ...movementOf(event) })
+      const { deleteJobId, dueAt, leftAt, heldFrom, evenIfPresent } = event.departure
+      return write(deletionScheduled, departureKey(deleteJobId, dueAt), {
+        ...about, delete_job_id: deleteJobId, deletion_scheduled_at: iso(dueAt), left_at: iso(leftAt), reason: event.reason, ...(event.reason === 'operator' ? { operation: event.operation } : {}),
+        ...(heldFrom === undefined ? {} : { held_from: iso(heldFrom) }), ...(evenIfPresent ? { even_if_present: evenIfPresent } : {}), ...movementOf(event),
+      })
     }
     case 'DeletionCancelled': return write(deletionCancelled, event.deleteJobId, { ...about, delete_job_id: event.deleteJobId, reason: event.reason, ...movementOf(event) })
     case 'DeletionStarted': {
@@ -70,7 +83,11 @@ export function read (type: string, data: unknown, time: Date): ClaimEvent {
     }
     case deletionScheduled.type: {
       const d = data as Static<typeof deletionScheduled.data>
-      const departure = { deleteJobId: d.delete_job_id, dueAt: Date.parse(d.deletion_scheduled_at), leftAt: Date.parse(d.left_at) }
+      const departure = {
+        deleteJobId: d.delete_job_id, dueAt: Date.parse(d.deletion_scheduled_at), leftAt: Date.parse(d.left_at),
+        ...(d.held_from === undefined ? {} : { heldFrom: Date.parse(d.held_from) }), ...(d.even_if_present ? { evenIfPresent: d.even_if_present } : {}),
+      }
+      if (d.reason === 'operator' && d.operation) return { type: 'DeletionScheduled', departure, reason: d.reason, operation: d.operation, movement: undefined }
       return { type: 'DeletionScheduled', departure, reason: d.reason === 'outage' ? 'outage' : 'left', movement: readMovement(d) }
     }
     case deletionCancelled.type: {
@@ -86,15 +103,33 @@ export function read (type: string, data: unknown, time: Date): ClaimEvent {
       const { member_id, claims, reason } = data as Static<typeof claimErased.data>
       return { type: 'Erased', memberId: member_id, claims: claims.map(({ claim_id, departures }) => ({ claimId: claim_id, departures })), reason }
     }
+    case claimRestored.type: {
+      const d = data as Static<typeof claimRestored.data>
+      return {
+        type: 'Restored', status: d.status, at: Date.parse(d.created_at), claimId: d.claim_id, memberId: d.member_id, waJid: d.wa_jid, language: d.language, server: d.server,
+        code: d.code, deleteJobId: d.delete_job_id, departures: d.departures, movement: readMovement(d),
+      }
+    }
     default: throw new Error(`${type} is no event of the ledger`)
   }
 }
 
-/** The view of a claim after an event at `time` (RFC 3339). `before` is the view of the same claim, absent for its first event. */
-export function viewed (claim: Claim, before: ClaimView | undefined, time: string): ClaimView {
+/** What stays in the view of a claim when its state no longer knows it. */
+export type Lasting = Pick<ClaimView, 'user_id' | 'server_id' | 'allocation_id' | 'delete_job_id' | 'created_at'>
+
+/** What the event that a claim was restored by says of the events that are lost; undefined for every other event. */
+export function lasting (event: ClaimEvent): Lasting | undefined {
+  if (event.type !== 'Restored') return undefined
+  const { server, deleteJobId, at } = event
+  return { user_id: server?.user_id ?? null, server_id: server?.server_id ?? null, allocation_id: server?.allocation_id ?? null, delete_job_id: deleteJobId ?? null, created_at: iso(at) }
+}
+
+/** The view of a claim after an event at `time` (RFC 3339). `before` is what stays of the view of the same claim, absent for its first event. */
+export function viewed (claim: Claim, before: Lasting | undefined, time: string): ClaimView {
   if (claim.status === 'none') throw new Error('no claim, no view')
   const server = 'server' in claim ? claim.server : undefined
   const departure = 'departure' in claim ? claim.departure : undefined
+  const username = server?.username ?? claim.username
   return {
     claim_id: claim.claimId,
     wa_jid: claim.waJid,
@@ -110,11 +145,13 @@ export function viewed (claim: Claim, before: ClaimView | undefined, time: strin
     last_event_at: time,
     member_id: claim.memberId,
     language: claim.language,
-    template: claim.template,
-    template_version: claim.templateVersion,
-    username: server?.username ?? claim.username,
-    ...(claim.status === 'failed' ? { failure_code: claim.code } : {}),
+    ...(claim.template === undefined ? {} : { template: claim.template }),
+    ...(claim.templateVersion === undefined ? {} : { template_version: claim.templateVersion }),
+    ...(username === undefined ? {} : { username }),
+    ...(claim.status === 'failed' && claim.code !== undefined ? { failure_code: claim.code } : {}),
     ...(claim.status === 'deleting' ? { deletion_started: true } : {}),
+    ...(departure?.heldFrom === undefined ? {} : { deletion_held_from: iso(departure.heldFrom) }),
+    ...(departure?.evenIfPresent ? { deletion_even_if_present: true } : {}),
   }
 }
 

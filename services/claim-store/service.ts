@@ -5,12 +5,15 @@ import { memberJoined, memberLeft } from '../../contracts/events/members.ts'
 import { serverDeleted, serverFailed, serverProgressed, serverReady } from '../../contracts/events/servers.ts'
 import { createClaim, eraseMember, getClaim, listClaims, type ClaimView } from '../../contracts/requests.ts'
 import { answering, type Bus, type Responder } from '../common/bus.ts'
-import { on, type Handler } from '../common/consume.ts'
+import { on, type Delivery, type Handler } from '../common/consume.ts'
 import { permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { memberIdOf } from '../common/member-id.ts'
-import type { Command } from './claim.ts'
+import { onWord } from '../common/operations.ts'
+import { remark } from '../common/tracing.ts'
+import { movedAt, type Command, type Movement } from './claim.ts'
 import type { Ledger } from './ledger.ts'
+import { createOperating } from './operating.ts'
 
 const PAGE_DEFAULT = 50
 const TRANSIENT_REJECTION_DELAY_MS = 1_000
@@ -24,23 +27,29 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
   /** A fact from another service. A rejection is a finding, not a fault: trying again would change nothing. */
   async function obey (memberId: string, command: Command, causation: string): Promise<void> {
     const { decision, claim } = await ledger.execute(memberId, command, { causation })
-    const facts = { memberId, claimId: claim.status === 'none' ? undefined : claim.claimId, command: command.type }
-    if (!decision.ok) {
-      // The clocks of two machines differ by a little: what is not due yet is due soon.
-      if (decision.rejection === 'NOT_DUE') throw transient('NOT_DUE', 'a deletion was confirmed before its time', { retryAfterMs: TRANSIENT_REJECTION_DELAY_MS })
-      log.warn({ ...facts, rejection: decision.rejection }, 'command rejected')
-    } else if (decision.happens) {
-      log.info({ ...facts, event: decision.happens.type }, 'decided')
-    }
+    if (decision.ok) return
+    // The clocks of two machines differ by a little: what is not due yet is due soon.
+    if (decision.rejection === 'NOT_DUE') throw transient('NOT_DUE', 'a deletion was confirmed before its time', { retryAfterMs: TRANSIENT_REJECTION_DELAY_MS })
+    remark({ 'klaim.code': decision.rejection })
+    log.warn({ decision: 'command.refused', command: command.type, claim_id: claim.status === 'none' ? undefined : claim.claimId, member_id: memberId, code: decision.rejection }, 'command rejected')
   }
 
   async function create (question: Static<typeof createClaim.question>): Promise<Static<typeof createClaim.answer>> {
     const { claim_id: claimId, wa_jid: waJid, username, template, template_version: templateVersion, language, idempotency_key_hash: idempotencyKeyHash } = question
     const memberId = memberIdOf(memberIdKey, waJid)
-    const { decision, claim } = await ledger.execute(memberId, { type: 'Request', now: now().getTime(), claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }, {})
+    const { decision, claim } = await ledger.execute(memberId, { type: 'Request', now: bus.clock.now().getTime(), isClosed: question.closed ?? false, claimId, memberId, waJid, language, username, template, templateVersion, idempotencyKeyHash }, {})
+    if (!decision.ok && decision.rejection === 'CLAIMS_CLOSED') {
+      log.info({ decision: 'claim.refused', member_id: memberId, code: decision.rejection }, 'claim rejected')
+      return { ok: false, rejection: decision.rejection }
+    }
     if (claim.status === 'none') throw new Error('a request leaves a claim')
-    log.info({ claimId: claim.claimId, memberId, ...(decision.ok ? { accepted: true } : { rejection: decision.rejection }) }, 'claim asked for')
-    if (decision.ok) return { ok: true, claim_id: claim.claimId }
+    const about = { claim_id: claim.claimId, member_id: memberId }
+    if (decision.ok) {
+      if (!decision.happens) log.info({ decision: 'claim.known', ...about }, 'the same claim was asked for again')
+      return { ok: true, claim_id: claim.claimId }
+    }
+    remark({ 'klaim.code': decision.rejection })
+    log.info({ decision: 'claim.refused', ...about, code: decision.rejection }, 'claim rejected')
     if (decision.rejection !== 'LEAVING') return { ok: false, rejection: 'ALREADY_CLAIMED', claim_id: claim.claimId }
     const departure = 'departure' in claim ? claim.departure : undefined
     return { ok: false, rejection: 'LEAVING', claim_id: claim.claimId, deletion_scheduled_at: departure ? new Date(departure.dueAt).toISOString() : null }
@@ -58,12 +67,16 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
 
   async function erase (question: Static<typeof eraseMember.question>): Promise<Static<typeof eraseMember.answer>> {
     const memberId = 'member_id' in question ? question.member_id : 'wa_jid' in question ? memberIdOf(memberIdKey, question.wa_jid) : (await find(question))?.member_id
-    if (memberId === undefined) return { ok: false, rejection: 'NOT_FOUND' }
-    const { decision } = await ledger.execute(memberId, { type: 'Erase', reason: 'asked' }, {})
+    // Of whom nothing is known nothing is said, either.
+    if (memberId === undefined || !await find({ member_id: memberId })) return { ok: false, rejection: 'NOT_FOUND' }
     const { by, why } = question
-    log.info({ memberId, by, why, result: decision.ok ? decision.happens?.type ?? 'NOT_FOUND' : decision.rejection }, 'a member is to be erased')
-    if (!decision.ok) return { ok: false, rejection: 'HAS_SERVER' }
-    return decision.happens ? { ok: true, member_id: memberId } : { ok: false, rejection: 'NOT_FOUND' }
+    return await onWord(bus, { request: eraseMember, by, why, about: { memberId } }, async () => {
+      const { decision } = await ledger.execute(memberId, { type: 'Erase', reason: 'asked' }, {})
+      const code = decision.ok ? decision.happens ? undefined : 'NOT_FOUND' : decision.rejection
+      log.info({ decision: 'erasure.asked', member_id: memberId, code, by, why }, 'a member is to be erased')
+      if (!decision.ok) return { ok: false as const, rejection: 'HAS_SERVER' as const }
+      return decision.happens ? { ok: true as const, member_id: memberId } : { ok: false as const, rejection: 'NOT_FOUND' as const }
+    })
   }
 
   async function withStep (view: ClaimView): Promise<ClaimView> {
@@ -90,6 +103,7 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
       }),
       answering(listClaims, list),
       answering(eraseMember, erase),
+      ...createOperating({ bus, ledger, log, graceMs, find: async (claimId) => await find({ claim_id: claimId }) }),
     ],
     serverHandlers: [
       on(serverReady, async ({ id, data: { claim_id: claimId, member_id: memberId, ...server } }) => {
@@ -100,14 +114,21 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
       on(serverDeleted, async ({ id, data }) => { await obey(data.member_id, { type: 'ServerDeleted', claimId: data.claim_id, deleteJobId: data.delete_job_id, userDeleted: data.user_deleted }, id) }),
     ],
     memberHandlers: [
-      on(memberLeft, async ({ id, data }, { sequence }) => {
-        await obey(ofMember(data), { type: 'Leave', movement: { sequence, at: Date.parse(data.occurred_at) }, now: now().getTime(), graceMs }, id)
+      on(memberLeft, async ({ id, data }, delivery) => {
+        await obey(ofMember(data), { type: 'Leave', movement: movementOf(data, delivery), now: bus.clock.now().getTime(), graceMs }, id)
       }),
-      on(memberJoined, async ({ id, data }, { sequence }) => { await obey(ofMember(data), { type: 'Return', movement: { sequence, at: Date.parse(data.occurred_at) } }, id) }),
+      on(memberJoined, async ({ id, data }, delivery) => { await obey(ofMember(data), { type: 'Return', movement: movementOf(data, delivery) }, id) }),
     ],
     deletionHandlers: [
-      on(deletionConfirmed, async ({ id, data }) => {
-        await obey(data.member_id, { type: 'ConfirmDeletion', deleteJobId: data.delete_job_id, absentAt: Date.parse(data.absent_at), now: now().getTime() }, id)
+      on(deletionConfirmed, async ({ id, data }, { storedAt }) => {
+        // The reaper confirms it again later: nothing is lost by not trying this one again.
+        if (bus.clock.isSkewed()) {
+          log.error({ decision: 'command.refused', claim_id: data.claim_id, member_id: data.member_id, code: 'CLOCK_SKEWED' }, 'no deletion starts until our clock and that of NATS agree')
+          return
+        }
+        // A reading is no newer than what tells of it, whatever the clock of its reader said.
+        const absentAt = Math.min(Date.parse(data.absent_at), storedAt.getTime())
+        await obey(data.member_id, { type: 'ConfirmDeletion', deleteJobId: data.delete_job_id, absentAt, now: now().getTime(), evenIfPresent: data.even_if_present ?? false }, id)
       }),
       on(deletionRefuted, async ({ id, data }) => { await obey(data.member_id, { type: 'RefuteDeletion', deleteJobId: data.delete_job_id }, id) }),
       on(deletionPostponed, async ({ id, data }) => {
@@ -115,6 +136,10 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
         if (data.reason === 'outage') await obey(data.member_id, { type: 'RescheduleDeletion', deleteJobId: data.delete_job_id, until: Date.parse(data.until) }, id)
       }),
     ],
+  }
+
+  function movementOf ({ occurred_at: saidAt, observed_by: observedBy }: Static<typeof memberLeft.data>, { sequence, storedAt }: Delivery): Movement {
+    return { sequence, at: movedAt(Date.parse(saidAt), storedAt.getTime(), observedBy) }
   }
 
   /** The pseudonym is computed here rather than believed: who does not hold its key cannot make anybody come or go. */

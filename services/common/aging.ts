@@ -2,6 +2,7 @@
 // full or empty, which on a quiet system is years (measured on nats-server 2.15.1): too late to overwrite them then.
 import type { Bus } from './bus.ts'
 import { eraseMessages } from './erase-stream.ts'
+import { every, type Rhythm } from './every.ts'
 import { codeOf } from './fault.ts'
 import type { Log } from './log.ts'
 
@@ -12,13 +13,10 @@ const EARLIER_MS = 2 * 24 * 3_600_000
 const EVERY_MS = 3_600_000
 
 /** At once and every hour. */
-export function startAging ({ bus, what, now, log }: { bus: Pick<Bus, 'raw'>, what: readonly Ageing[], now: () => Date, log: Log }): { stop: () => Promise<void> } {
-  let stopping = false
-  let working: Promise<void> | undefined
-
-  async function round (): Promise<void> {
+export function startAging ({ bus, what, now, log }: { bus: Pick<Bus, 'raw'>, what: readonly Ageing[], now: () => Date, log: Log }): Rhythm {
+  async function round (signal: AbortSignal): Promise<void> {
     for (const { stream, filter, maxAgeMs } of what) {
-      if (stopping) return
+      if (signal.aborted) return
       try {
         const erased = await eraseMessages(bus, { stream, filter, storedBefore: new Date(now().getTime() - maxAgeMs + EARLIER_MS) })
         if (erased > 0) log.info({ stream, erased }, 'old messages are erased')
@@ -28,14 +26,5 @@ export function startAging ({ bus, what, now, log }: { bus: Pick<Bus, 'raw'>, wh
     }
   }
 
-  const start = (): void => { working ??= round().finally(() => { working = undefined }) }
-  start()
-  const timer = setInterval(start, EVERY_MS)
-  return {
-    stop: async () => {
-      stopping = true
-      clearInterval(timer)
-      await working
-    },
-  }
+  return every(EVERY_MS, round, { atOnce: true })
 }

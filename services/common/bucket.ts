@@ -3,6 +3,7 @@ import { Kvm, type KV } from '@nats-io/kv'
 import type { NatsConnection } from '@nats-io/transport-node'
 import type { BucketDefinition } from '../../contracts/streams.ts'
 import { transient } from './fault.ts'
+import { pageOf } from './page.ts'
 
 export interface Entry { readonly value: Uint8Array, readonly revision: number, text: () => string }
 
@@ -24,15 +25,14 @@ export interface Bucket {
 }
 
 const WRONG_LAST_SEQUENCE = 10071
-const NO_SUCH_MESSAGE = 404
 const KEYS_AT_ONCE = 256
 /** Headers by which a deleted or purged key is told from one with a value. */
 const OPERATION = 'KV-Operation'
 
 export async function openBucket (connection: NatsConnection, definition: BucketDefinition): Promise<Bucket> {
   const jsm = await jetstreamManager(connection, { checkAPI: false })
-  // `allow_direct` must be said when opening, or every read takes the slower stream API and needs rights on it (client 3.4.0).
-  const kv: KV = await reaching(() => new Kvm(connection).open(definition.name, { bindOnly: true, allow_direct: true }))
+  // Read from the leader, 0.1 ms later than from any node: those may not know yet what was just written (see page.ts).
+  const kv: KV = await reaching(() => new Kvm(connection).open(definition.name, { bindOnly: true, allow_direct: false }))
   const overwritten = async (revision: number): Promise<void> => {
     if (definition.overwrites) await jsm.streams.deleteMessage(`KV_${definition.name}`, revision, true).catch(() => {})
   }
@@ -63,19 +63,15 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
       const prefix = `$KV.${definition.name}.`
       const found = new Set<string>()
       await reaching(async () => {
-        for (let next = 1, got = KEYS_AT_ONCE; got === KEYS_AT_ONCE;) {
-          got = 0
-          try {
-            for await (const message of await jsm.direct.getBatch(`KV_${definition.name}`, { seq: next, batch: KEYS_AT_ONCE, next_by_subj: `${prefix}${filter}` })) {
-              got++
-              next = message.seq + 1
-              const key = message.subject.slice(prefix.length)
-              if (message.header?.get(OPERATION)) found.delete(key)
-              else found.add(key)
-            }
-          } catch (error) {
-            if ((error as { code?: unknown }).code !== NO_SUCH_MESSAGE) throw error
+        for (let from = 1, got = KEYS_AT_ONCE; got === KEYS_AT_ONCE;) {
+          const page = await pageOf(jsm, `KV_${definition.name}`, { from, filter: `${prefix}${filter}`, size: KEYS_AT_ONCE })
+          for (const { subject, header } of page) {
+            const key = subject.slice(prefix.length)
+            if (header?.get(OPERATION)) found.delete(key)
+            else found.add(key)
           }
+          got = page.length
+          from = (page.at(-1)?.seq ?? 0) + 1
         }
       })
       return [...found]

@@ -1,12 +1,16 @@
 // Believes an event only where its cause stands on its own stream. Events of one kind can pile up on a cause's subject (somebody left twice)
 // and only the newest is looked at: a newer fact of the same kind about the same member, claim or job proves as much.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { StoredMsg } from '@nats-io/jetstream'
 import { causesOf } from '../../contracts/causes.ts'
 import { subjectOf, type EventDefinition } from '../../contracts/define.ts'
 import { attributesOf, eventId, type Event } from './envelope.ts'
 import { permanent, transient } from './fault.ts'
 
-/** In a cluster a reader may be a moment behind its writer; after so many deliveries there is no cause. */
+/** In a cluster any node answers, and it may be some milliseconds behind (see page.ts). */
+const LOOKS_MAX = 4
+const LOOK_EVERY_MS = 40
+/** One that is further behind is waited for; after so many deliveries there is no cause. */
 const DELIVERIES_MAX = 4
 const LOOK_AGAIN_MS = 500
 
@@ -20,8 +24,10 @@ export function createCauseCheck (newest: (stream: string, subject: string) => P
     if (causes.length === 0) return
     const cause = causes.find((candidate) => causation?.startsWith(eventId(candidate, '')))
     if (!cause) throw permanent('MESSAGE_INVALID', `${type} does not say what led to it`)
-    const message = await newest(cause.stream, subjectOf(cause, data as never))
-    if (message) {
+    for (let looks = 0; looks < LOOKS_MAX; looks++) {
+      if (looks > 0) await delay(LOOK_EVERY_MS)
+      const message = await newest(cause.stream, subjectOf(cause, data as never))
+      if (!message) continue
       const { type: found, author, id } = attributesOf(message.header)
       if (found === cause.type && cause.authors.includes(author) && id.startsWith(eventId(cause, ''))) return
     }

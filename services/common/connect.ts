@@ -22,7 +22,9 @@ export const natsOf = (config: { readonly NATS_URL: string, readonly NATS_NKEY_S
 export async function connectNats ({ servers, seed, caFile }: NatsAccess, service: ServiceName): Promise<NatsConnection> {
   return await connect({
     servers: servers.split(','), name: service, inboxPrefix: inboxPrefixOf(service), authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)),
-    maxReconnectAttempts: -1, waitOnFirstConnect: true, reconnectTimeWait: 500, pingInterval: 10_000, timeout: 5_000,
+    maxReconnectAttempts: -1, waitOnFirstConnect: true, reconnectTimeWait: 500,
+    // A node that hangs is left after 4 to 6 s, and not waited for when it takes a new connection without a word: both before a request gives up.
+    pingInterval: 2_000, maxPingOut: 2, timeout: 2_500,
     // The handshake comes before anything else, so that nothing is ever said in clear.
     ...(caFile === undefined ? {} : { tls: { ca: readFileSync(caFile, 'utf8'), handshakeFirst: true } }),
   })

@@ -11,7 +11,8 @@ import { disposition } from './disposition.ts'
 import { decodeEvent, type Event } from './envelope.ts'
 import { codeOf } from './fault.ts'
 import type { Log } from './log.ts'
-import type { Metrics } from './metrics.ts'
+import { fromZero, MESSAGE_RESULTS, type Metrics } from './metrics.ts'
+import { processing } from './tracing.ts'
 
 /** What a handler may know of the delivery, beside the event. */
 export interface Delivery {
@@ -21,6 +22,8 @@ export interface Delivery {
   /** Subject of the schedule that produced this message, where the NATS scheduler did. */
   readonly scheduler: string | undefined
   readonly subject: string
+  /** When the server stored it, by the server's clock. Of a dead letter that is replayed: when it was said. */
+  readonly storedAt: Date
 }
 
 export interface Handler { readonly definition: EventDefinition, readonly handle: (event: Event, delivery: Delivery) => Promise<void> }
@@ -31,7 +34,7 @@ export function on<Schema extends TObject> (definition: EventDefinition<Schema>,
 }
 
 /** A message as it stands on its stream. */
-export interface Stored { readonly subject: string, readonly headers: MsgHdrs | undefined, readonly data: Uint8Array, readonly sequence: number, readonly count: number }
+export interface Stored { readonly subject: string, readonly headers: MsgHdrs | undefined, readonly data: Uint8Array, readonly sequence: number, readonly count: number, readonly storedAt?: Date }
 
 export interface Subscription {
   /**
@@ -39,12 +42,21 @@ export interface Subscription {
    * False: nobody here handles it. Throws what the handler throws.
    */
   replay: (message: Stored) => Promise<boolean>
+  /** When what was delivered here and is not done was stored, epoch ms by sequence. What others have done meanwhile, the reader takes out. */
+  readonly undone: Map<number, number>
   /** Takes no more, waits for what is in hand. */
   stop: () => Promise<void>
 }
 
 const HANDED_BACK_DELAY_MS = 5_000
 const RESUBSCRIBE_DELAY_MS = 1_000
+/** What is asked of a node that is lost is never answered: after twice this long without a sign of life from the consumer it is asked anew. The client's own 15 s left members waiting for a minute. */
+const HEARTBEAT_MS = 2_000
+/** Ten times what is ever in work at once; the oldest are what is asked about. */
+const UNDONE_MAX = 10_000
+
+/** What a log line about a message says of it. */
+interface EventFacts { readonly event_id?: string, readonly claim_id?: string | undefined, readonly member_id?: string | undefined }
 
 export interface ConsumeOptions { readonly js: JetStreamClient, readonly definition: ConsumerDefinition, readonly handlers: readonly Handler[], readonly checkCause: CauseCheck, readonly log: Log, readonly metrics: Metrics }
 
@@ -53,6 +65,7 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
   const inHand = new Set<Promise<unknown>>()
   /** The server keeps this limit too, but knows nothing of replays. */
   const inTurn = pLimit(definition.maxAckPending)
+  const undone = new Map<number, number>()
   let messages: ConsumerMessages | undefined
   let stopping = false
 
@@ -60,7 +73,8 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
     while (!stopping) {
       try {
         const source: Consumer = await js.consumers.get(stream, consumer)
-        messages = await source.consume({ max_messages: Math.min(definition.maxAckPending, 200) })
+        // `bind`: anew without asking first whether the consumer is there, which between two leaders fails and is then put off for 30 s (client 3.4.0).
+        messages = await source.consume({ max_messages: Math.min(definition.maxAckPending, 200), idle_heartbeat: HEARTBEAT_MS, bind: true })
         // Closed before anyone reads from it, its iterator would never end (client 3.4.0).
         if (stopping) {
           void messages.close()
@@ -77,28 +91,30 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
     }
   }
 
-  /** False where nobody here handles such a message. `onClaim` learns which claim it is about before anything can fail. */
-  async function handle ({ subject, headers, data, sequence, count }: Stored, onClaim: (claimId: string | undefined) => void): Promise<boolean> {
+  /** False where nobody here handles such a message. `onKnown` learns what it is about before anything can fail. */
+  async function handle ({ subject, headers, data, sequence, count, storedAt }: Stored, onKnown: (about: EventFacts) => void): Promise<boolean> {
     const decoded = decodeEvent(definition.events, { subject, headers, data })
     const handler = decoded && handlers.find((candidate) => candidate.definition.type === decoded.definition.type)
     if (!decoded || !handler) return false
-    onClaim(decoded.event.correlation)
-    await inTurn(async () => {
+    const { id, correlation, data: { member_id } } = decoded.event as Event & { data: { member_id?: string } }
+    onKnown({ event_id: id, claim_id: correlation, member_id })
+    await inTurn(async () => await processing(decoded.definition, decoded.event, { consumer, count, now: Date.now() }, async () => {
       await checkCause(decoded.definition, decoded.event, count)
-      await handler.handle(decoded.event, { sequence, count, scheduler: headers?.get('Nats-Scheduler') || undefined, subject })
-    })
+      await handler.handle(decoded.event, { sequence, count, scheduler: headers?.get('Nats-Scheduler') || undefined, subject, storedAt: storedAt ?? decoded.event.time })
+    }))
     return true
   }
 
   /** Never throws: every message is acknowledged, handed back with a delay, or buried. */
   async function treat (message: JsMsg): Promise<void> {
-    const { deliveryCount, streamSequence } = { deliveryCount: message.info.deliveryCount, streamSequence: message.seq }
+    const { info: { deliveryCount: delivery }, seq: sequence } = message
     const alive = setInterval(() => { message.working() }, definition.ackWaitMs / 3)
     const finished = metrics.handling.startTimer({ consumer })
-    let claimId: string | undefined
+    if (undone.size < UNDONE_MAX) undone.set(sequence, message.time.getTime())
+    let about: EventFacts = {}
     try {
-      const stored = { subject: message.subject, headers: message.headers, data: message.data, sequence: streamSequence, count: deliveryCount }
-      if (!await handle(stored, (claim) => { claimId = claim })) {
+      const stored = { subject: message.subject, headers: message.headers, data: message.data, sequence, count: delivery, storedAt: message.time }
+      if (!await handle(stored, (facts) => { about = facts })) {
         // A process of an older version shares the durable during a rollout: the message is for its successor.
         message.nak(HANDED_BACK_DELAY_MS)
         metrics.messages.inc({ consumer, result: 'handed_back' })
@@ -106,26 +122,28 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
       }
       metrics.messages.inc({ consumer, result: 'done' })
       await message.ackAck()
+      undone.delete(sequence)
     } catch (error) {
-      await settle(message, error, { consumer, streamSequence, deliveryCount, claimId })
+      await settle(message, error, { consumer, sequence, delivery, ...about })
     } finally {
       clearInterval(alive)
       finished()
     }
   }
 
-  async function settle (message: JsMsg, error: unknown, facts: { consumer: string, streamSequence: number, deliveryCount: number, claimId: string | undefined }): Promise<void> {
-    const fate = disposition(error, facts.deliveryCount, definition)
+  async function settle (message: JsMsg, error: unknown, facts: EventFacts & { consumer: string, sequence: number, delivery: number }): Promise<void> {
+    const fate = disposition(error, facts.delivery, definition)
     try {
       if (fate.kind === 'retry') {
         message.nak(fate.delayMs)
         metrics.messages.inc({ consumer, result: 'retried' })
-        log.warn({ ...facts, code: codeOf(error), delayMs: fate.delayMs, err: error }, 'message will be tried again')
+        log.warn({ decision: 'event.postponed', ...facts, code: codeOf(error), delay_ms: fate.delayMs, err: error }, 'message will be tried again')
         return
       }
-      await bury(js, message, definition, fate.reason, facts.deliveryCount)
+      await bury(js, message, definition, fate.reason, facts.delivery)
+      undone.delete(message.seq)
       metrics.messages.inc({ consumer, result: 'dead' })
-      log.error({ ...facts, code: codeOf(error), reason: fate.reason, err: error }, 'message is a dead letter')
+      log.error({ decision: 'event.buried', ...facts, code: codeOf(error), reason: fate.reason, err: error }, 'message is a dead letter')
     } catch (failure) {
       log.warn({ ...facts, code: codeOf(failure), err: failure }, 'message could not be settled and comes again')
     }
@@ -142,6 +160,7 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
     return isHandled
   }
 
+  fromZero(metrics.messages, MESSAGE_RESULTS.map((result) => ({ consumer, result })))
   const receiving = receive()
   async function end (): Promise<void> {
     stopping = true
@@ -150,7 +169,7 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
   }
   let ended: Promise<void> | undefined
   return {
-    replay,
+    replay, undone,
     // Once: closing the messages a second time never returns (client 3.4.0).
     stop: async () => { await (ended ??= end()) },
   }

@@ -6,6 +6,7 @@ import { subjectOf, type EventDefinition, type ServiceName } from '../../contrac
 import { permanent } from './fault.ts'
 
 export const MAC_HEADER = 'klaim-mac'
+const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 export interface Event<Schema extends TObject = TObject> {
   /** Derived from the fact: the same fact has the same id. */
@@ -17,6 +18,8 @@ export interface Event<Schema extends TObject = TObject> {
   readonly correlation: string | undefined
   /** Id of the event that led here. */
   readonly causation: string | undefined
+  /** The span that said it, as W3C's `traceparent`, where traces are kept. It proves nothing and decides nothing. */
+  readonly trace: string | undefined
   readonly data: Static<Schema>
 }
 
@@ -37,7 +40,7 @@ export function problemsOf (schema: TSchema, value: unknown): string {
 export const eventId = (definition: Pick<EventDefinition, 'type'>, key: string): string => `${definition.type.slice('klaim.'.length)}:${key}`
 
 export function encodeEvent<Schema extends TObject> (definition: EventDefinition<Schema>, event: {
-  key: string, author: ServiceName, time: Date, data: Static<Schema>, correlation: string | undefined, causation: string | undefined
+  key: string, author: ServiceName, time: Date, data: Static<Schema>, correlation: string | undefined, causation: string | undefined, trace?: string | undefined
 }): { id: string, headers: MsgHdrs, body: string } {
   if (!validatorOf(definition.data).Check(event.data)) {
     throw permanent('MESSAGE_INVALID', `${definition.type} would be published with wrong data: ${problemsOf(definition.data, event.data)}`)
@@ -53,15 +56,16 @@ export function encodeEvent<Schema extends TObject> (definition: EventDefinition
   h.set('content-type', 'application/json')
   if (event.correlation !== undefined) h.set('ce-correlation', event.correlation)
   if (event.causation !== undefined) h.set('ce-causation', event.causation)
+  if (event.trace !== undefined) h.set('ce-traceparent', event.trace)
   return { id, headers: h, body: JSON.stringify(event.data) }
 }
 
 /** What the headers say, unchecked. */
-export function attributesOf (headers: MsgHdrs | undefined): { specversion: string, type: string, author: ServiceName, id: string, time: Date, correlation: string, causation: string } {
+export function attributesOf (headers: MsgHdrs | undefined): { specversion: string, type: string, author: ServiceName, id: string, time: Date, correlation: string, causation: string, trace: string | undefined } {
   const header = (name: string): string => headers?.get(`ce-${name}`) ?? ''
   return {
     specversion: header('specversion'), type: header('type'), author: header('source').replace(/^\/klaim\//, '') as ServiceName, id: header('id'), time: new Date(header('time')),
-    correlation: header('correlation'), causation: header('causation'),
+    correlation: header('correlation'), causation: header('causation'), trace: TRACEPARENT.test(header('traceparent')) ? header('traceparent') : undefined,
   }
 }
 
@@ -70,7 +74,7 @@ export function attributesOf (headers: MsgHdrs | undefined): { specversion: stri
  * Throws a permanent Fault MESSAGE_INVALID. `undefined` where the type is none of `definitions`: the message is for a newer version of us.
  */
 export function decodeEvent (definitions: readonly EventDefinition[], message: { subject: string, headers: MsgHdrs | undefined, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
-  const { specversion, type, author, id, time, correlation, causation } = attributesOf(message.headers)
+  const { specversion, type, author, id, time, correlation, causation, trace } = attributesOf(message.headers)
   if (specversion !== '1.0' || type === '') throw permanent('MESSAGE_INVALID', 'not a CloudEvent')
   const definition = definitions.find((candidate) => candidate.type === type)
   if (!definition) return undefined
@@ -82,7 +86,7 @@ export function decodeEvent (definitions: readonly EventDefinition[], message: {
   if (subjectOf(definition, data as never) !== message.subject) throw permanent('MESSAGE_INVALID', `${type} stands on a foreign subject`)
   return {
     definition,
-    event: { id, type, author, time, correlation: correlation || undefined, causation: causation || undefined, data: data as never },
+    event: { id, type, author, time, correlation: correlation || undefined, causation: causation || undefined, trace, data: data as never },
   }
 }
 

@@ -1,5 +1,6 @@
 import { pino, destination, type Logger } from 'pino'
 import { maskedLine } from './mask.ts'
+import { traceIds } from './tracing.ts'
 
 export type Log = Logger
 
@@ -11,6 +12,7 @@ export function createLog (service: string, level = 'info', write?: (line: strin
     name: service,
     level,
     base: { service },
+    mixin: traceIds,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: serializedError },

@@ -10,13 +10,16 @@ import type { Membership } from '../common/membership.ts'
 import type { Metrics } from '../common/metrics.ts'
 import type { Messages } from '../common/phrases.ts'
 import type { Templates } from '../common/templates.ts'
+import type { Admission } from './admission.ts'
 import { BODY_BYTES_MAX, BOUNDS, trustedProxies } from './bounds.ts'
 import { createClaiming } from './claiming.ts'
 import type { Config } from './config.ts'
 import { allowOrigins } from './cors.ts'
+import { drainConnections } from './drain.ts'
 import { answerBrokenRequest, createTelling, refuseOtherMethods } from './errors.ts'
 import type { App, Gateway } from './gateway.ts'
 import { createHttpMetrics, observeRequests } from './http-metrics.ts'
+import { traceRequests } from './http-traces.ts'
 import { createLimits } from './limits.ts'
 import { Refusal } from './refusal.ts'
 import { claimPage } from './routes/claim-page.ts'
@@ -39,6 +42,7 @@ export interface AppOptions {
   /** Shared by all gateways, for their limits. */
   readonly counters: Counters
   readonly membership: Pick<Membership, 'check'>
+  readonly admission: Admission
   readonly messages: Messages
   readonly templates: Templates
   readonly site?: Site | undefined
@@ -51,7 +55,7 @@ export interface AppOptions {
 
 /** The whole gateway but its port; tests talk to it by `inject`. */
 export async function createApp (options: AppOptions): Promise<App> {
-  const { config, bus, counters, membership, messages, templates, log, now } = options
+  const { config, bus, counters, membership, admission, messages, templates, log, now } = options
   const tell = createTelling({ messages, inviteUrl: config.GROUP_INVITE_URL, log })
   const refuse = answerBrokenRequest(messages)
   const app = Fastify({
@@ -70,6 +74,7 @@ export async function createApp (options: AppOptions): Promise<App> {
   }).withTypeProvider<TypeBoxTypeProvider>() as App
 
   app.server.maxConnections = config.HTTP_SOCKETS_MAX
+  drainConnections(app)
   // `Expect` is a wish, and Node's own refusal of one has no body; a CONNECT it would hang up on.
   app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
   app.server.on('connect', (_request, socket: Socket) => { refuse(new Error('this is no proxy'), socket) })
@@ -92,6 +97,7 @@ export async function createApp (options: AppOptions): Promise<App> {
   await app.register(formbody, { bodyLimit: BODY_BYTES_MAX })
   const metrics = createHttpMetrics(options.metrics)
   observeRequests(app, metrics, log)
+  traceRequests(app)
   app.setErrorHandler((error, request, reply) => tell(request, reply, error))
   app.setNotFoundHandler((request, reply) => tell(request, reply, new Refusal('NOT_FOUND')))
   const limits = await createLimits(app, {
@@ -100,7 +106,7 @@ export async function createApp (options: AppOptions): Promise<App> {
   })
   const gateway: Gateway = {
     bus, limits, messages, templates, metrics, log, now, inviteUrl: config.GROUP_INVITE_URL, botNumber: config.BOT_NUMBER, panelUrl: config.PANEL_PUBLIC_URL, site: options.site,
-    claiming: createClaiming({ bus, membership, templates }),
+    claiming: createClaiming({ bus, membership, admission, templates }),
   }
   for (const route of [createClaim, claimStatus, listTemplates, openApi, health, formPage, claimPage, stylesheet, siteFiles]) route(app, gateway)
   const { webhook } = options

@@ -7,11 +7,15 @@ import type { Bus } from '../common/bus.ts'
 import { Fault } from '../common/fault.ts'
 import type { Membership } from '../common/membership.ts'
 import type { Templates } from '../common/templates.ts'
+import type { Admission } from './admission.ts'
 import { waJidOf } from './phone-number.ts'
 import { Refusal } from './refusal.ts'
 
 /** WhatsApp sessions come back within this, or a person has to look; in seconds. */
 const BOT_OFFLINE_RETRY_S = 30
+
+/** Somebody has to open them. */
+const CLOSED_RETRY_S = 300
 
 export interface Attempt {
   /** Already checked against ClaimForm. A chosen password is not even handed on: see contracts/http.ts. */
@@ -32,8 +36,8 @@ const NUMBER_DIGITS = 8
 export const isMadeOf = (username: string, waJid: string): boolean =>
   username.replaceAll(/\D/g, '').includes(waJid.slice(0, waJid.indexOf('@')).slice(-NUMBER_DIGITS))
 
-export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership: Pick<Membership, 'check'>, templates: Templates }): Claiming {
-  const { bus, membership, templates } = options
+export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership: Pick<Membership, 'check'>, admission: Admission, templates: Templates }): Claiming {
+  const { bus, membership, admission, templates } = options
   return async ({ form, language, idempotencyKey, limitNumber }) => {
     const dialled = waJidOf(form.wa_number_e164)
     if (dialled === undefined) throw new Refusal('INVALID_PHONE', { field: 'wa_number_e164' })
@@ -41,9 +45,12 @@ export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership
     if (!template) throw new Refusal('INVALID_TEMPLATE', { field: 'template' })
     if (isMadeOf(form.username, dialled)) throw new Refusal('INVALID_USERNAME', { field: 'username' })
     await limitNumber(dialled)
+    const isClosed = await admission.isClosed()
     const answer = await bus.request(createClaim, {
       claim_id: randomUUID(),
-      wa_jid: await memberJid(dialled),
+      // While no claims are taken nobody has to be looked for: only whose claim was taken before finds it, by the key of the same tap.
+      wa_jid: isClosed ? dialled : await memberJid(dialled),
+      ...(isClosed ? { closed: true } : {}),
       username: form.username,
       template: template.name,
       template_version: template.definition.version,
@@ -51,6 +58,7 @@ export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership
       ...(idempotencyKey === undefined ? {} : { idempotency_key_hash: createHash('sha256').update(idempotencyKey).digest('hex') }),
     })
     if (answer.ok) return answer.claim_id
+    if (answer.rejection === 'CLAIMS_CLOSED') throw new Refusal('CLAIMS_CLOSED', { retryAfterS: CLOSED_RETRY_S })
     throw new Refusal(answer.rejection, {
       claimId: answer.claim_id,
       ...(answer.rejection === 'LEAVING' ? { deletionScheduledAt: answer.deletion_scheduled_at ?? undefined } : {}),
@@ -60,9 +68,9 @@ export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership
   /** The number as WhatsApp writes it. Who cannot be looked up is not absent: that is our trouble, and theirs to try again. */
   async function memberJid (dialled: string): Promise<string> {
     try {
-      const { membership: state, wa_jid } = await membership.check(dialled)
+      const { membership: state, wa_jid, member_id: memberId } = await membership.check(dialled)
       if (state === 'present') return wa_jid
-      if (state === 'absent') throw new Refusal('NOT_MEMBER')
+      if (state === 'absent') throw new Refusal('NOT_MEMBER', { memberId })
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       throw new Refusal('BOT_OFFLINE', { retryAfterS: BOT_OFFLINE_RETRY_S }, error)

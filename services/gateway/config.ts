@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { GroupId } from '../../contracts/ids.ts'
+import { BotUrls } from '../common/membership.ts'
 import { CommonConfig } from '../common/run.ts'
 import { secretPair } from '../common/secret-pair.ts'
 
@@ -14,7 +15,8 @@ export const Config = Type.Object({
   HTTP_SOCKETS_MAX: Type.Integer({ minimum: 10, maximum: 1_000_000, default: 5_000 }),
   /** Addresses and CIDR ranges of the reverse proxies, by comma. Only they may say for whom they speak (X-Forwarded-For). */
   TRUST_PROXY: Type.Optional(Type.String({ pattern: '^[0-9A-Fa-f.:/, ]+$', maxLength: 2_000 })),
-  BOT_URL: Type.String({ pattern: '^https?://[^\\s]+$' }),
+  /** The bot's internal port; of two bots both, by comma. */
+  BOT_URL: BotUrls,
   /** One, or two by comma while it is changed: the first is sent. */
   INTERNAL_SECRET: secretPair(16),
   TEMPLATES_FILE: Type.String({ default: 'config/templates.json' }),

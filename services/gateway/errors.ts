@@ -32,7 +32,8 @@ export function noted (request: FastifyRequest, error: unknown, log: Log): Refus
   const refusal = refusalOf(error)
   request.code = refusal.code
   request.claimId ??= refusal.details.claimId
-  const facts = { requestId: request.id, code: refusal.code, cause: codeOf(refusal.cause), err: refusal.cause }
+  request.memberId ??= refusal.details.memberId
+  const facts = { request_id: request.id, code: refusal.code, cause: codeOf(refusal.cause), err: refusal.cause }
   if (refusal.code === 'INTERNAL') log.error(facts, 'request failed')
   else if (refusal.status >= 500) log.warn(facts, 'request could not be served')
   return refusal

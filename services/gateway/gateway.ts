@@ -36,8 +36,9 @@ declare module 'fastify' {
     cors?: false
   }
   interface FastifyRequest {
-    /** For the log line of the request: which claim it was about, and which code it ended in. */
+    /** For the log line of the request: which claim and member it was about, and which code it ended in. */
     claimId: string | undefined
+    memberId: string | undefined
     code: string | undefined
   }
 }

@@ -8,6 +8,8 @@ import { wib, type Messages } from '../common/phrases.ts'
 export interface RefusalDetails {
   readonly field?: string | undefined
   readonly claimId?: string | undefined
+  /** For the log alone. */
+  readonly memberId?: string | undefined
   readonly deletionScheduledAt?: string | undefined
   readonly retryAfterS?: number | undefined
   /** Methods that the address does take. */

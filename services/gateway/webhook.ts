@@ -8,7 +8,6 @@ import { noncesBucket } from '../../contracts/streams.ts'
 import type { Bus } from '../common/bus.ts'
 import { validatorOf } from '../common/envelope.ts'
 import { transient } from '../common/fault.ts'
-import type { Log } from '../common/log.ts'
 import { memberIdOf } from '../common/member-id.ts'
 import { secretsOf } from '../common/secret-pair.ts'
 import type { Config } from './config.ts'
@@ -34,8 +33,8 @@ export function webhookSettings (config: Pick<Config, 'WEBHOOK_SECRETS' | 'GROUP
   return { secrets: secretsOf(WEBHOOK_SECRETS), groupId, memberIdKey }
 }
 
-export async function createWebhook (options: { settings: WebhookSettings, bus: Pick<Bus, 'bucket' | 'publish' | 'isConnected'>, log: Log, now: () => Date }): Promise<Webhook> {
-  const { settings: { secrets, groupId, memberIdKey }, bus, log, now } = options
+export async function createWebhook (options: { settings: WebhookSettings, bus: Pick<Bus, 'bucket' | 'publish' | 'isConnected'>, now: () => Date }): Promise<Webhook> {
+  const { settings: { secrets, groupId, memberIdKey }, bus, now } = options
   const hashOf = (text: string | Uint8Array): string => createHmac('sha256', memberIdKey).update(text).digest('hex')
   const nonces = createNonceStore(await bus.bucket(noncesBucket))
   return {
@@ -61,7 +60,6 @@ export async function createWebhook (options: { settings: WebhookSettings, bus: 
         data: { member_id: memberId, wa_jid, group_id, occurred_at: at, observed_by: 'webhook' },
       })
       if (!await nonces.finish(inUse)) throw new Refusal('NONCE_USED', { field: 'nonce' })
-      log.info({ memberId, movement: event, duplicate }, 'told of a movement by webhook')
       return duplicate ? 'duplicate' : 'accepted'
     },
   }

@@ -13,8 +13,6 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const bus = await createBus({ ...natsOf(config), service: 'notifier', log, metrics, now })
   startNotifying({ bus, wording, log })
   const aging = startAging({ bus, what: [{ stream: 'MESSAGES', filter: 'messages.>', maxAgeMs: maxAgeMsOf('MESSAGES') }], now, log })
-  // Nobody asks the notifier anything; this is how `nats service ls` shows it.
-  await bus.respond([])
   return {
     checks: { nats: () => bus.isConnected() ? 'ok' : 'not connected' },
     stop: async () => {
@@ -24,4 +22,5 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   }
 }
 
-if (import.meta.main) await run('notifier', Config, start)
+export const main = async (): Promise<void> => { await run('notifier', Config, start) }
+if (import.meta.main) await main()

@@ -17,8 +17,7 @@ export function startNotifying (options: { bus: Bus, wording: Wording, log: Log 
   const { bus, wording, log } = options
 
   async function say (event: Event, notice: Notice): Promise<void> {
-    const { duplicate } = await bus.publish(messageOutbound, { key: notice.message_id, data: notice, correlation: notice.claim_id, causation: event.id })
-    log.info({ claimId: notice.claim_id, kind: notice.kind, messageId: notice.message_id, duplicate }, 'notice stored')
+    await bus.publish(messageOutbound, { key: notice.message_id, data: notice, correlation: notice.claim_id, causation: event.id })
   }
 
   return bus.consume(notifierClaims, [
@@ -32,7 +31,7 @@ export function startNotifying (options: { bus: Bus, wording: Wording, log: Log 
       const { member_id: memberId, claims } = data
       await checkForgotten(bus, data, count)
       const notices = await eraseMessages(bus, { stream: 'MESSAGES', filter: 'messages.outbound.*', matches: (subject) => claims.some(({ claim_id: claimId }) => subject.includes(claimId)) })
-      log.info({ memberId, notices }, 'the notices of a former member are erased')
+      log.info({ decision: 'member.forgotten', member_id: memberId, notices }, 'the notices of a former member are erased')
     }),
   ])
 }

@@ -15,27 +15,41 @@ export interface Wording {
   deleted (data: EventData<typeof claimDeleted>): Notice
 }
 
+/** The id of a notice holds that of its claim or job: by it the notice is found, and erased. */
+export const noticeIds = {
+  login: (claimId: string): string => `login-${claimId}`,
+  failed: (claimId: string): string => `failed-${claimId}`,
+  warning: (deleteJobId: string, dueAt: Date): string => `leave-${deleteJobId}-${Math.floor(dueAt.getTime() / 1000)}`,
+  cancelled: (deleteJobId: string): string => `cancelled-${deleteJobId}`,
+  deleted: (deleteJobId: string): string => `deleted-${deleteJobId}`,
+}
+
+const NOW_TOLD_MS = 3_600_000
+
 /** `panelUrl` is where members log in. */
 export function createWording (messages: Messages, panelUrl: string): Wording {
   const panel = panelUrl.replace(/\/$/, '')
   const to = ({ claim_id, member_id, wa_jid, language }: Addressee, kind: MessageKind, message_id: string) => ({ claim_id, member_id, wa_jid, language, kind, message_id })
   return {
     activated: (data) => {
-      const { claim_id, language, username, sealed_password } = data
+      const { claim_id, language, username, sealed_password, requested_at } = data
       const words = messages.say(language, isRenamed(data) ? 'notices.login_renamed' : 'notices.login', { panel, username, address: hostAndPort(data.address) })
       // The password stands alone so that it can be copied, and deleted, with one touch. Only the bot can fill it in.
       const parts = [words, messages.say(language, 'notices.login_password', { password: '{password}' })]
-      return { ...to(data, 'login', `login-${claim_id}`), parts, sealed_password }
+      return { ...to(data, 'login', noticeIds.login(claim_id)), parts, sealed_password, ...(requested_at === undefined ? {} : { requested_at }) }
     },
     failed: (data) => {
       const { claim_id, language, code } = data
-      return { ...to(data, 'failed', `failed-${claim_id}`), parts: [messages.say(language, 'notices.failed', { reason: messages.say(language, `failures.${code}`), code })] }
+      return { ...to(data, 'failed', noticeIds.failed(claim_id)), parts: [messages.say(language, 'notices.failed', { reason: messages.say(language, `failures.${code}`), code })] }
     },
     deletionScheduled: (data) => {
-      const { delete_job_id, deletion_scheduled_at, language, reason } = data
+      const { delete_job_id, deletion_scheduled_at, language, reason, operation } = data
       const due = new Date(deletion_scheduled_at)
+      const notice = to(data, 'leave_warning', noticeIds.warning(delete_job_id, due))
+      // Due at once: what is said stays true, and soon the word that it is deleted says more.
+      if (operation === 'delete') return { ...notice, parts: [messages.say(language, 'notices.deletion_now_operator')], expires_at: new Date(due.getTime() + NOW_TOLD_MS).toISOString() }
       return {
-        ...to(data, 'leave_warning', `leave-${delete_job_id}-${Math.floor(due.getTime() / 1000)}`),
+        ...notice,
         parts: [messages.say(language, WARNINGS[reason], { time: wib(due, language) })],
         // "Rejoin before then" is untrue afterwards.
         expires_at: due.toISOString(),
@@ -43,11 +57,11 @@ export function createWording (messages: Messages, panelUrl: string): Wording {
     },
     deletionCancelled: (data) => {
       const key = data.reason === 'operator' ? 'notices.deletion_cancelled_operator' : 'notices.deletion_cancelled'
-      return { ...to(data, 'deletion_cancelled', `cancelled-${data.delete_job_id}`), parts: [messages.say(data.language, key)] }
+      return { ...to(data, 'deletion_cancelled', noticeIds.cancelled(data.delete_job_id)), parts: [messages.say(data.language, key)] }
     },
     deleted: (data) => {
       const key = data.user_deleted ? 'notices.deleted' : 'notices.deleted_account_kept'
-      return { ...to(data, 'deleted', `deleted-${data.delete_job_id}`), parts: [messages.say(data.language, key)] }
+      return { ...to(data, 'deleted', noticeIds.deleted(data.delete_job_id)), parts: [messages.say(data.language, key)] }
     },
   }
 }

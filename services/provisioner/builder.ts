@@ -1,6 +1,5 @@
 // Takes one claim from its request to a server that answers, or to a failure with nothing left behind. Each round of the loop takes the
 // next step of what is written down, and writes down what came of it.
-import { Histogram, type Registry } from 'prom-client'
 import { FAILURE_CODES, type FailureCode, type Step } from '../../contracts/codes.ts'
 import type { claimRequested } from '../../contracts/events/claims.ts'
 import { serverFailed, serverProgressed, serverReady } from '../../contracts/events/servers.ts'
@@ -10,11 +9,13 @@ import { validatorOf, type Event } from '../common/envelope.ts'
 import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { healthPortOf } from '../common/templates.ts'
+import { inChildSpan, SpanKind } from '../common/tracing.ts'
 import { createCreation } from './creation.ts'
 import type { HealthCheck } from './health-check.ts'
 import { emailOf, isOurs } from './identity.ts'
 import type { Installs } from './installs.ts'
 import type { Inventory } from './inventory.ts'
+import type { ProvisionerMetrics } from './metrics.ts'
 import { stopping } from './panel-budget.ts'
 import type { ProgressStore } from './progress-store.ts'
 import { afterDiscard, afterInstall, afterProbe, begun, failing, nextStep, stepOf, troubled, untroubled, withoutServer, type Progress } from './provisioning.ts'
@@ -40,7 +41,7 @@ export interface BuilderOptions {
   readonly deadlinesMs: Readonly<Partial<Record<string, number>>>
   readonly now: () => number
   readonly log: Log
-  readonly registry: Registry
+  readonly metrics: Pick<ProvisionerMetrics, 'stepSeconds'>
 }
 
 export interface Builder {
@@ -53,14 +54,13 @@ const ROUNDS_MAX = 200
 const BUG_TRIES_MAX = 8
 
 export function createBuilder (options: BuilderOptions): Builder {
-  const { bus, panel, store, inventory, installs, isUp, removal, register, seal, newPassword, emailDomain, lostCreateWaitMs, deadlinesMs, now, log, registry } = options
-  const seconds = new Histogram({ name: 'klaim_provisioning_step_seconds', help: 'Time a step of a claim took', labelNames: ['step', 'result'] as const, registers: [registry], buckets: [0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 900] })
+  const { bus, panel, store, inventory, installs, isUp, removal, register, seal, newPassword, emailDomain, lostCreateWaitMs, deadlinesMs, now, log, metrics } = options
 
   async function build (event: Event<typeof claimRequested.data>, count: number, signal: AbortSignal): Promise<void> {
     const request = event.data
     const { claim_id, member_id, wa_jid: waJid } = request
     const work: Work = {
-      request, eventId: event.id, signal,
+      request, eventId: event.id, askedAt: event.time, signal,
       identity: { memberId: member_id, waJid, email: emailOf(member_id, emailDomain) },
       held: await store.load(claim_id) ?? await store.save(null, begun(claim_id, member_id)),
     }
@@ -71,9 +71,9 @@ export function createBuilder (options: BuilderOptions): Builder {
       if (next === 'nothing') return
       if (next === 'say_ready') return await sayReady(work)
       if (next === 'say_failed') return await sayFailed(work)
-      const finished = seconds.startTimer({ step: next })
+      const finished = metrics.stepSeconds.startTimer({ step: next })
       try {
-        await steps[next](work)
+        await inChildSpan(`step ${next}`, { attributes: { 'klaim.attempt': work.held.progress.attempt } }, async () => { await steps[next](work) })
         finished({ result: 'done' })
       } catch (error) {
         finished({ result: codeOf(error) })
@@ -89,7 +89,7 @@ export function createBuilder (options: BuilderOptions): Builder {
     if (progress.state !== 'building') throw error
     const step = stepOf(nextStep(progress))
     const fails = async (code: FailureCode): Promise<void> => {
-      log.warn({ claimId: progress.claim_id, code, step, err: error }, 'claim fails')
+      log.warn({ decision: 'claim.given_up', claim_id: progress.claim_id, member_id: progress.member_id, code, step, err: error }, 'claim fails')
       await save(work, failing(progress, code, step))
     }
     if (!(error instanceof Fault)) {
@@ -161,7 +161,8 @@ export function createBuilder (options: BuilderOptions): Builder {
     await say(work, 'probe')
     const { definition } = await register.template(work.request.template, work.request.template_version)
     const deadlineAt = installedAt + definition.healthcheck.deadlineS * 1_000
-    const isAnswering = await isUp({ host: port.host, port: healthPortOf(definition, port.port) }, deadlineAt, work.signal)
+    const address = { host: port.host, port: healthPortOf(definition, port.port) }
+    const isAnswering = await inChildSpan('health check', { kind: SpanKind.CLIENT, attributes: { 'network.transport': 'tcp', 'server.port': address.port } }, async () => await isUp(address, deadlineAt, work.signal))
     const outcome = isAnswering ? 'up' : await panel.server(server.id, 'poll', work.signal) ? 'late' : 'vanished'
     await save(work, afterProbe(work.held.progress, outcome))
   }
@@ -185,7 +186,7 @@ export function createBuilder (options: BuilderOptions): Builder {
       // A claim that failed because the panel is away would otherwise never be told so. An account without a server harms nobody, and
       // the member's next claim finds it by its ids.
       if (!failure?.code.startsWith('PANEL_') || !codeOf(error).startsWith('PANEL_')) throw error
-      log.warn({ claimId: claim_id, code: codeOf(error) }, 'an account without a server stays on the panel')
+      log.warn({ claim_id, member_id: progress.member_id, code: codeOf(error) }, 'an account without a server stays on the panel')
     }
     // What remains is the word that this claim is over, and why: its request may be delivered again.
     await save(work, { ...begun(claim_id, progress.member_id), state: 'failed', ...(failure === undefined ? {} : { failure }) })
@@ -199,23 +200,21 @@ export function createBuilder (options: BuilderOptions): Builder {
     await bus.publish(serverProgressed, { key: `${claim_id}:${step}:${attempt}`, data: { claim_id, member_id, step, attempt }, correlation: claim_id, causation: eventId })
   }
 
-  async function sayReady ({ request: { claim_id, member_id }, eventId, held: { progress } }: Work): Promise<void> {
+  async function sayReady ({ request: { claim_id, member_id }, eventId, askedAt: since, held: { progress } }: Work): Promise<void> {
     const { user, server, port, sealed_password } = progress
     if (!user || !server || !port || sealed_password === undefined) throw permanent('STORE_CORRUPT', 'a ready claim lacks its server')
     await bus.publish(serverReady, {
-      key: claim_id, correlation: claim_id, causation: eventId,
+      key: claim_id, correlation: claim_id, causation: eventId, since,
       data: {
         claim_id, member_id, user_id: user.id, server_id: server.id, allocation_id: port.id, identifier: server.identifier,
         address: { host: port.host, port: port.port }, username: user.username, sealed_password,
       },
     })
-    log.info({ claimId: claim_id, serverId: server.id, attempt: progress.attempt }, 'server is ready')
   }
 
-  async function sayFailed ({ request: { claim_id, member_id }, eventId, held: { progress } }: Work): Promise<void> {
+  async function sayFailed ({ request: { claim_id, member_id }, eventId, askedAt: since, held: { progress } }: Work): Promise<void> {
     const { code, step } = progress.failure ?? { code: 'INTERNAL' as const, step: 'queued' as const }
-    await bus.publish(serverFailed, { key: claim_id, data: { claim_id, member_id, code, step }, correlation: claim_id, causation: eventId })
-    log.info({ claimId: claim_id, code, step }, 'claim failed, nothing of it is left on the panel')
+    await bus.publish(serverFailed, { key: claim_id, data: { claim_id, member_id, code, step }, correlation: claim_id, causation: eventId, since })
   }
 
   return { build }

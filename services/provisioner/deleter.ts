@@ -4,7 +4,6 @@ import { serverDeleted } from '../../contracts/events/servers.ts'
 import type { Bus } from '../common/bus.ts'
 import type { Event } from '../common/envelope.ts'
 import { Fault, transient } from '../common/fault.ts'
-import type { Log } from '../common/log.ts'
 import { emailOf } from './identity.ts'
 import type { Inventory } from './inventory.ts'
 import type { ProgressStore } from './progress-store.ts'
@@ -22,14 +21,13 @@ export interface DeleterOptions {
   readonly store: ProgressStore
   readonly inventory: Inventory
   readonly emailDomain: string
-  readonly log: Log
 }
 
 /** After so many tries a node is down for long, and is asked four times an hour: 500 tries are five days. */
 const PATIENT_AFTER = 20
 const PATIENT_MS = 15 * 60_000
 
-export function createDeleter ({ bus, removal, store, inventory, emailDomain, log }: DeleterOptions): Deleter {
+export function createDeleter ({ bus, removal, store, inventory, emailDomain }: DeleterOptions): Deleter {
   async function remove (event: Event<typeof deletionStarted.data>, signal: AbortSignal): Promise<void> {
     const { claim_id, member_id, wa_jid: waJid, server_id: serverId, user_id: userId, delete_job_id } = event.data
     const held = await store.load(claim_id)
@@ -42,10 +40,9 @@ export function createDeleter ({ bus, removal, store, inventory, emailDomain, lo
       await store.save(held, { ...begun(claim_id, member_id), state: 'deleted', user_deleted: userDeleted })
     }
     await bus.publish(serverDeleted, {
-      key: `${claim_id}:${delete_job_id}`, correlation: claim_id, causation: event.id,
+      key: `${claim_id}:${delete_job_id}`, correlation: claim_id, causation: event.id, since: event.time,
       data: { claim_id, member_id, delete_job_id, user_deleted: userDeleted },
     })
-    log.info({ claimId: claim_id, serverId, userDeleted }, 'server is deleted')
   }
 
   return {

@@ -1,10 +1,11 @@
 // Looks now and then whether the panel holds what the ledger says, and only says so: whoever repairs asks scripts/drift and looks for themselves.
-import { Gauge, type Registry } from 'prom-client'
 import { listClaims, type ClaimView } from '../../contracts/requests.ts'
 import type { Bus } from '../common/bus.ts'
+import { every, type Rhythm } from '../common/every.ts'
 import { codeOf, transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { PANEL_DRIFT_KINDS, panelDrift, settledOf, type Finding } from './drift.ts'
+import type { ProvisionerMetrics } from './metrics.ts'
 import type { Pterodactyl } from './pterodactyl.ts'
 
 const PAGES_MAX = 1_000
@@ -32,28 +33,24 @@ export async function lookForDrift ({ bus, panel, emailDomain, signal }: { bus: 
   return { findings: panelDrift(after, new Set(settled.map(({ claim_id: id }) => id)), contents, emailDomain), settled }
 }
 
-export function watchDrift ({ everyMs, registry, log, ...where }: Parameters<typeof lookForDrift>[0] & { everyMs: number, registry: Registry, log: Log }): { stop: () => Promise<void> } {
-  const registers = [registry]
-  const found = new Gauge({ name: 'klaim_drift_findings', help: 'Disagreements of ledger and panel at the last look, by kind', labelNames: ['kind'] as const, registers })
-  const lookedAt = new Gauge({ name: 'klaim_drift_looked_at_seconds', help: 'When ledger and panel were last compared, as Unix time', registers })
+export function watchDrift ({ everyMs, metrics: { driftFindings, driftLook }, log, ...where }: Parameters<typeof lookForDrift>[0] & { everyMs: number, metrics: Pick<ProvisionerMetrics, 'driftFindings' | 'driftLook'>, log: Log }): Rhythm {
+  let named: ReadonlySet<string> = new Set()
 
   async function look (): Promise<void> {
     try {
       const { findings } = await lookForDrift(where)
-      for (const kind of PANEL_DRIFT_KINDS) found.set({ kind }, findings.filter((finding) => finding.kind === kind).length)
-      lookedAt.setToCurrentTime()
-      for (const finding of findings.slice(0, NAMED_MAX)) log.warn({ ...finding }, 'ledger and panel disagree')
+      for (const kind of PANEL_DRIFT_KINDS) driftFindings.set({ kind }, findings.filter((finding) => finding.kind === kind).length)
+      driftLook.setToCurrentTime()
+      // Each once, for as long as it stands.
+      const words = new Map(findings.slice(0, NAMED_MAX).map((finding) => [JSON.stringify(finding), finding]))
+      for (const [word, { kind, memberId, claimId, serverId, userId, owner }] of words) {
+        if (!named.has(word)) log.warn({ decision: 'drift.found', code: kind, claim_id: claimId, member_id: memberId, server_id: serverId, user_id: userId, owner }, 'ledger and panel disagree')
+      }
+      named = new Set(words.keys())
     } catch (error) {
       if (!where.signal.aborted) log.warn({ code: codeOf(error) }, 'ledger and panel could not be compared')
     }
   }
 
-  let looking: Promise<void> | undefined
-  const timer = setInterval(() => { looking ??= look().finally(() => { looking = undefined }) }, everyMs)
-  return {
-    stop: async () => {
-      clearInterval(timer)
-      await looking
-    },
-  }
+  return every(everyMs, look)
 }

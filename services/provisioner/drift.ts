@@ -8,8 +8,8 @@ export const PANEL_DRIFT_KINDS = ['CLAIM_WITHOUT_SERVER', 'SERVER_WITHOUT_CLAIM'
 export const GROUP_DRIFT_KINDS = ['MEMBER_ABSENT_NOT_SCHEDULED', 'SCHEDULED_BUT_PRESENT', 'SCHEDULE_MISSING'] as const
 export type DriftKind = typeof PANEL_DRIFT_KINDS[number] | typeof GROUP_DRIFT_KINDS[number]
 
-/** Ids only: no number, no name. */
-export interface Finding { readonly kind: DriftKind, readonly memberId: string, readonly claimId?: string, readonly serverId?: number, readonly userId?: number }
+/** Ids only: no number, no name. `owner`: in whose hands a server without a claim is. */
+export interface Finding { readonly kind: DriftKind, readonly memberId: string, readonly claimId?: string, readonly serverId?: number, readonly userId?: number, readonly owner?: 'member' | 'other' }
 
 export interface ListedServer { readonly id: number, readonly externalId: string | null, readonly userId: number }
 export interface PanelContents { readonly servers: readonly ListedServer[], readonly users: readonly Account[] }
@@ -33,9 +33,10 @@ export function panelDrift (claims: readonly ClaimView[], settled: ReadonlySet<s
   const findings: Finding[] = []
   const byClaim = new Map(servers.flatMap((server) => server.externalId === null ? [] : [[server.externalId, server] as const]))
   const byId = new Map(servers.map((server) => [server.id, server]))
+  const accounts = new Map(users.map((user) => [user.id, user]))
   for (const claim of claims) {
     if (!settled.has(claim.claim_id)) continue
-    const { claim_id: claimId, member_id: memberId } = claim
+    const { claim_id: claimId, member_id: memberId, wa_jid: waJid } = claim
     const server = byClaim.get(claimId)
     if (hasServer(claim)) {
       // An administrator who edits a server over the API easily drops its external id, and it is the member's all the same.
@@ -44,7 +45,9 @@ export function panelDrift (claims: readonly ClaimView[], settled: ReadonlySet<s
       if (!found) findings.push({ kind: 'CLAIM_WITHOUT_SERVER', memberId, claimId, ...(claim.server_id === null ? {} : { serverId: claim.server_id }) })
       else if (found.userId !== claim.user_id || found.id !== claim.server_id) findings.push({ kind: 'OWNER_MISMATCH', memberId, claimId, serverId: found.id, userId: found.userId })
     } else if (server && !LIVING.has(claim.status)) {
-      findings.push({ kind: 'SERVER_WITHOUT_CLAIM', memberId, claimId, serverId: server.id, userId: server.userId })
+      const account = accounts.get(server.userId)
+      const owner = account && isOurs(account, { memberId, waJid, email: emailOf(memberId, emailDomain) }) ? 'member' : 'other'
+      findings.push({ kind: 'SERVER_WITHOUT_CLAIM', memberId, claimId, serverId: server.id, userId: server.userId, owner })
     }
   }
   return [...findings, ...lonelyUsers(claims, settled, { servers, users }, emailDomain)]
@@ -72,7 +75,7 @@ export function groupDrift (settled: readonly ClaimView[], presence: ReadonlyMap
     const is = presence.get(memberId) ?? 'unknown'
     if (!isScheduled(claim)) return LIVING.has(claim.status) && job === null && is === 'absent' ? [{ kind: 'MEMBER_ABSENT_NOT_SCHEDULED', memberId, claimId }] : []
     return [
-      ...(is === 'present' ? [{ kind: 'SCHEDULED_BUT_PRESENT', memberId, claimId } as const] : []),
+      ...(is === 'present' && claim.deletion_even_if_present !== true ? [{ kind: 'SCHEDULED_BUT_PRESENT', memberId, claimId } as const] : []),
       ...(job !== null && at !== null && Date.parse(at) > now && !isPending.has(job) ? [{ kind: 'SCHEDULE_MISSING', memberId, claimId } as const] : []),
     ]
   })

@@ -1,5 +1,4 @@
 // Every claim that waits for its install is asked about in one call (100 to a page), so that waiting costs the same for one as for fifty.
-import { Gauge, type Registry } from 'prom-client'
 import { transient } from '../common/fault.ts'
 import { stopping } from './panel-budget.ts'
 
@@ -9,6 +8,8 @@ export type InstallOutcome = 'installed' | 'failed' | 'missing' | 'late'
 export interface Installs {
   /** Transient Fault PANEL_DOWN and the like once the panel has been unreadable for `patienceMs`; STOPPING on abort. */
   wait (uuid: string, deadlineAt: number, signal: AbortSignal): Promise<InstallOutcome>
+  /** How many wait. */
+  pending (): number
 }
 
 export interface InstallsOptions {
@@ -18,19 +19,16 @@ export interface InstallsOptions {
   readonly patienceMs: number
   readonly now: () => number
   readonly signal: AbortSignal
-  readonly registry: Registry
 }
 
 interface Waiter { readonly uuid: string, readonly deadlineAt: number, readonly settle: (outcome: InstallOutcome) => void, readonly refuse: (error: unknown) => void }
 
 const PAGE = 100
 
-export function createInstalls ({ read, everyMs, patienceMs, now, signal, registry }: InstallsOptions): Installs {
+export function createInstalls ({ read, everyMs, patienceMs, now, signal }: InstallsOptions): Installs {
   const waiters = new Set<Waiter>()
   let timer: NodeJS.Timeout | undefined
   let failingSince: number | null = null
-  const pending = new Gauge({ name: 'klaim_installs_pending', help: 'Claims waiting for their install', registers: [registry], collect () { this.set(waiters.size) } })
-  pending.set(0)
 
   function pollLater (): void {
     if (waiters.size > 0 && !signal.aborted) timer ??= setTimeout(() => void poll(), everyMs)
@@ -85,5 +83,6 @@ export function createInstalls ({ read, everyMs, patienceMs, now, signal, regist
       waiters.add(waiter)
       pollLater()
     }),
+    pending: () => waiters.size,
   }
 }

@@ -33,6 +33,8 @@ export interface InventoryOptions {
   readonly breakMs: number
   readonly now: () => number
   readonly random: () => number
+  /** Told how many ports of a node no server has, as often as it is read. */
+  readonly onRead?: (node: number, free: number) => void
   readonly log: Log
 }
 
@@ -43,7 +45,7 @@ const RESERVED_MS = 15 * 60_000
 const MISS_FRESH_MS = 3_000
 const PICKS_MAX = 50
 
-export function createInventory ({ read, reservations, freshMs, breakMs, now, random, log }: InventoryOptions): Inventory {
+export function createInventory ({ read, reservations, freshMs, breakMs, now, random, onRead = () => {}, log }: InventoryOptions): Inventory {
   const cache = new Map<number, Cached>()
   const reading = new Map<number, Promise<Cached>>()
   const breakers = new Map<number, Breaker>()
@@ -67,6 +69,7 @@ export function createInventory ({ read, reservations, freshMs, breakMs, now, ra
     if (node === null) log.error({ node: id }, 'a template names a node that the panel does not have')
     const cached = { readAt, node }
     cache.set(id, cached)
+    onRead(id, node?.allocations.filter(({ assigned }) => !assigned).length ?? 0)
     for (const [port, until] of taken) if (until <= now()) taken.delete(port)
     return cached
   }

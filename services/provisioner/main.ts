@@ -23,4 +23,5 @@ export const start: Start<Config> = async (config, runtime) => {
   }
 }
 
-if (import.meta.main) await run('provisioner', Config, start)
+export const main = async (): Promise<void> => { await run('provisioner', Config, start) }
+if (import.meta.main) await main()

@@ -1,7 +1,9 @@
 // One HTTP call to the panel: admitted by the budget, counted, with its own deadline. Knows nothing of users and servers.
-import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { Agent, request, type Dispatcher } from 'undici'
 import { transient } from '../common/fault.ts'
+import { calling } from '../common/tracing.ts'
+import { createPanelMetrics } from './metrics.ts'
 import type { Heard, Kind, Lane, PanelBudget } from './panel-budget.ts'
 import { stopping } from './panel-budget.ts'
 import { codeOfAnswer, errorsOf, faultOf, isNodeFault, type Answer, type Lost } from './panel-fault.ts'
@@ -66,12 +68,7 @@ const NOT_REACHED = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNR
 export function createPanelClient ({ url, key, budget, readTimeoutMs, writeTimeoutMs, registry, stopCalls }: ClientOptions): PanelClient {
   const dispatcher = new Agent({ connections: 64, pipelining: 1, connect: { timeout: 5_000 }, maxResponseSize: BODY_BYTES_MAX })
   const base = `${url.replace(/\/+$/, '')}/api/application`
-  const registers = [registry]
-  const calls = new Counter({ name: 'klaim_panel_calls_total', help: 'Calls to the panel, by what came back', labelNames: ['method', 'route', 'status'] as const, registers })
-  const seconds = new Histogram({ name: 'klaim_panel_call_seconds', help: 'Time until the panel answered', labelNames: ['method', 'route'] as const, registers, buckets: [0.03, 0.1, 0.3, 1, 3, 10, 30, 60] })
-  const limited = new Counter({ name: 'klaim_panel_rate_limited_total', help: 'Answers 429', registers })
-  const left = new Gauge({ name: 'klaim_panel_budget_remaining', help: 'Calls left in this window of the panel', registers, collect () { this.set(budget.remaining() ?? Number.NaN) } })
-  left.set(Number.NaN)
+  const { calls, seconds, limited } = createPanelMetrics(registry, { remaining: () => budget.remaining(), isUp: () => budget.awayBecause() === null })
 
   async function attempt (call: Call): Promise<Answer | Lost> {
     const { method, route, lane, kind = 'other', signal } = call
@@ -80,7 +77,7 @@ export function createPanelClient ({ url, key, budget, readTimeoutMs, writeTimeo
     try {
       await call.beforeSend?.()
       const finished = seconds.startTimer({ method, route })
-      const heard = await exchange(call)
+      const heard = await traced(call)
       finished()
       answer = heard.answer
       calls.inc({ method, route, status: answer.kind === 'lost' ? 'lost' : String(answer.status) })
@@ -104,6 +101,14 @@ export function createPanelClient ({ url, key, budget, readTimeoutMs, writeTimeo
       ticket.done()
       throw error
     }
+  }
+
+  async function traced (call: Call): Promise<{ answer: Answer | Lost, limits: Heard }> {
+    return await calling(call.method, call.route, async (span) => {
+      const heard = await exchange(call)
+      if (heard.answer.kind === 'answer') span?.setAttribute('http.response.status_code', heard.answer.status)
+      return heard
+    })
   }
 
   async function exchange (call: Call): Promise<{ answer: Answer | Lost, limits: Heard }> {

@@ -61,7 +61,7 @@ export function createPasswordReset ({ panel, store, bucket, seal, newPassword, 
     const password = newPassword()
     const sealed_password = await seal(password)
     await panel.setPassword(account, password, 'poll', limited)
-    log.info({ claimId: question.claim_id }, 'a new password was set')
+    log.info({ decision: 'password.set', claim_id: question.claim_id, member_id: question.member_id }, 'a new password was set')
     return { ok: true, username: account.username, sealed_password }
   }
 
@@ -75,8 +75,8 @@ export function createPasswordReset ({ panel, store, bucket, seal, newPassword, 
       return answer
     } catch (error) {
       await bucket.delete(key)
-      const code = codeOf(error)
-      log.warn({ claimId: question.claim_id, code, err: error }, 'no new password was set')
+      const code = codeOf(error) === 'ACCOUNT_VANISHED' ? 'SERVER_VANISHED' : codeOf(error)
+      log.warn({ decision: 'password.refused', claim_id: question.claim_id, member_id: question.member_id, code, err: error }, 'no new password was set')
       return { ok: false, rejection: isFailureCode(code) ? code : code === 'STOPPING' ? 'PANEL_DOWN' : 'INTERNAL' }
     }
   }

@@ -48,12 +48,12 @@ export interface Pterodactyl {
   /** The account by external id, then by address; null where there is none of ours. Permanent Fault IDENTITY_CONFLICT. */
   findUser (identity: Identity, lane: Lane, signal: AbortSignal): Promise<Account | null>
   user (id: number, lane: Lane, signal: AbortSignal): Promise<Account | null>
-  /** Everything else of the account stays as it is on the panel. `beforeSend` runs when the call has its turn; what it throws cancels the call. */
+  /** Everything else of the account stays as it is on the panel. `beforeSend` runs when the call has its turn; what it throws cancels the call. Transient Fault ACCOUNT_VANISHED. */
   setPassword (user: Account, password: string, lane: Lane, signal: AbortSignal, claim?: Identity, beforeSend?: () => Promise<void>): Promise<void>
   /** Everything else of the account stays as it is on the panel. For scripts/rekey-members. */
   setEmail (user: Account, email: string, lane: Lane, signal: AbortSignal): Promise<void>
-  /** `kept`: the panel says that it still owns servers. */
-  deleteUser (id: number, signal: AbortSignal): Promise<'gone' | 'kept'>
+  /** `kept`: the panel says that it still owns servers. `beforeSend` runs when the call has its turn; what it throws cancels the call. */
+  deleteUser (id: number, signal: AbortSignal, beforeSend?: () => Promise<void>): Promise<'gone' | 'kept'>
   /** Throws only where the create was certainly not carried out. `beforeSend` runs when it has its turn. */
   createServer (spec: ServerSpec, beforeSend: () => Promise<void>, signal: AbortSignal): Promise<{ outcome: CreateOutcome, server?: PanelServer, reason?: Error }>
   serverOfClaim (claimId: string, lane: Lane, signal: AbortSignal): Promise<PanelServer | null>
@@ -64,7 +64,7 @@ export interface Pterodactyl {
   /** The statuses of those that exist. At most 100. */
   statuses (uuids: readonly string[], signal: AbortSignal): Promise<Map<string, string | null>>
   /** Resolves when the panel no longer has it. Transient Fault where the node or the panel does not answer: the server then stands as before. */
-  deleteServer (id: number, signal: AbortSignal): Promise<void>
+  deleteServer (id: number, signal: AbortSignal, beforeSend?: () => Promise<void>): Promise<void>
   node (id: number, lane: Lane, signal: AbortSignal): Promise<PanelNode | null>
   egg (nest: number, egg: number, signal: AbortSignal): Promise<Egg | null>
   close (): Promise<void>
@@ -190,10 +190,11 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
         // The panel wants all of these again, and would clear an external id that is sent empty.
         body: { email, username, first_name, last_name, password, ...(claim === undefined ? {} : { external_id: claim.waJid }) },
       })
+      if (answer.kind === 'answer' && isGone(answer)) throw transient('ACCOUNT_VANISHED', 'the account is not there any more')
       if (answer.kind === 'lost' || answer.status !== 200) throw faultOf(answer)
     },
-    deleteUser: async (id, signal) => {
-      const answer = await client.send({ method: 'DELETE', route: '/users/{id}', path: `/users/${panelId(id)}`, lane: 'delete', signal })
+    deleteUser: async (id, signal, beforeSend) => {
+      const answer = await client.send({ method: 'DELETE', route: '/users/{id}', path: `/users/${panelId(id)}`, lane: 'delete', signal, ...(beforeSend === undefined ? {} : { beforeSend }) })
       if (answer.kind === 'answer' && (answer.status === 204 || isGone(answer))) return 'gone'
       if (answer.kind === 'answer' && answer.status === 400 && codeOfAnswer(answer) === 'DisplayException') return 'kept'
       throw faultOf(answer)
@@ -228,8 +229,8 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
       const servers = await get(ServerList, { route: '/servers', path: '/servers', query: { 'filter[uuid]': uuids.join(','), sort: 'id', per_page: PAGE }, lane: 'poll', signal })
       return new Map((servers?.data ?? []).map(({ attributes: { uuid, status } }) => [uuid, status]))
     },
-    deleteServer: async (id, signal) => {
-      const answer = await client.send({ method: 'DELETE', route: '/servers/{id}', path: `/servers/${panelId(id)}`, lane: 'delete', isSlow: true, signal })
+    deleteServer: async (id, signal, beforeSend) => {
+      const answer = await client.send({ method: 'DELETE', route: '/servers/{id}', path: `/servers/${panelId(id)}`, lane: 'delete', isSlow: true, signal, ...(beforeSend === undefined ? {} : { beforeSend }) })
       if (answer.kind === 'lost' || !(answer.status === 204 || isGone(answer))) throw faultOf(answer)
     },
     node: async (id, lane, signal) => {

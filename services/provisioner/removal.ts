@@ -8,10 +8,11 @@ export interface Removal {
   /**
    * Resolves when the panel has no server of this claim, with the one that was removed. Throws transient Faults for days if need be:
    * a node that is down keeps its server, and forcing the panel would leave the container running on a port that is given out again.
+   * `beforeSend` runs right before the deletion goes out; what it throws cancels it.
    */
-  server (claimId: string, known: { readonly serverId: number | undefined, readonly userId: number | undefined }, signal: AbortSignal): Promise<PanelServer | null>
+  server (claimId: string, known: { readonly serverId: number | undefined, readonly userId: number | undefined }, signal: AbortSignal, beforeSend?: () => Promise<void>): Promise<PanelServer | null>
   /** True when the account is gone; false where it stays, because it still owns something or is not provably the member's. */
-  user (identity: Identity, userId: number | undefined, signal: AbortSignal): Promise<boolean>
+  user (identity: Identity, userId: number | undefined, signal: AbortSignal, beforeSend?: () => Promise<void>): Promise<boolean>
 }
 
 export function createRemoval (panel: Pterodactyl): Removal {
@@ -34,18 +35,18 @@ export function createRemoval (panel: Pterodactyl): Removal {
   }
 
   return {
-    server: async (claimId, { serverId, userId }, signal) => {
+    server: async (claimId, { serverId, userId }, signal, beforeSend) => {
       const server = await find(claimId, serverId, userId, signal)
       if (!server) return null
-      await panel.deleteServer(server.id, signal)
+      await panel.deleteServer(server.id, signal, beforeSend)
       if (await panel.server(server.id, 'delete', signal)) throw transient('PANEL_DOWN', 'the panel said that it deleted a server, and still has it')
       return server
     },
-    user: async (identity, userId, signal) => {
+    user: async (identity, userId, signal, beforeSend) => {
       const found = await account(identity, userId, signal)
       if (!found) return true
       if (!isOurs(found, identity)) return false
-      return await panel.deleteUser(found.id, signal) === 'gone'
+      return await panel.deleteUser(found.id, signal, beforeSend) === 'gone'
     },
   }
 }

@@ -11,6 +11,7 @@ import { checkForgotten } from '../common/forgotten.ts'
 import type { Runtime } from '../common/run.ts'
 import { createSealer } from '../common/seal.ts'
 import type { Templates } from '../common/templates.ts'
+import { apart } from '../common/tracing.ts'
 import { createBuilder } from './builder.ts'
 import type { Config } from './config.ts'
 import { createDeleter } from './deleter.ts'
@@ -18,6 +19,7 @@ import { watchDrift } from './drift-watch.ts'
 import { createHealthCheck } from './health-check.ts'
 import { createInstalls } from './installs.ts'
 import { createInventory } from './inventory.ts'
+import { createProvisionerMetrics } from './metrics.ts'
 import { createPanelBudget } from './panel-budget.ts'
 import { createPanelClient } from './panel-client.ts'
 import { createPasswordReset, resetKey } from './password-reset.ts'
@@ -25,6 +27,7 @@ import { randomPassword } from './password.ts'
 import { createProgressStore } from './progress-store.ts'
 import { createPterodactyl } from './pterodactyl.ts'
 import { createRemoval } from './removal.ts'
+import { createStrays } from './strays.ts'
 import { createTemplateRegister } from './template-register.ts'
 
 export interface Service {
@@ -39,6 +42,7 @@ const STOP_CALLS_MS = 5_000
 /** While the panel is away somebody must ask, or nobody would notice that it is back. */
 const AWAY_CHECK_EVERY_MS = 15_000
 const VANISHED_CHECK_EVERY_MS = 60_000
+const FREE_CHECK_EVERY_MS = 5 * 60_000
 /** A claim-store that has just started may know less than the stream for a moment. */
 const DISBELIEF_DELIVERIES = 4
 const LIVING = ['creating', 'active', 'deleting'] as const
@@ -63,12 +67,13 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
     stopCalls: calls.signal,
   })
   const panel = createPterodactyl(client)
+  const own = createProvisionerMetrics(registry, { installs: () => installs.pending() })
   const store = createProgressStore(provisioning)
-  const inventory = createInventory({ read: async (id, lane, signal) => await panel.node(id, lane, signal), reservations: allocations, freshMs: config.INVENTORY_FRESH_MS, breakMs: config.NODE_BREAK_MS, now, random: Math.random, log })
-  const installs = createInstalls({ read: async (uuids, signal) => await panel.statuses(uuids, signal), everyMs: config.INSTALL_POLL_EVERY_MS, patienceMs: config.PANEL_PATIENCE_MS, now, signal: waits.signal, registry })
+  const inventory = createInventory({ read: async (id, lane, signal) => await panel.node(id, lane, signal), reservations: allocations, freshMs: config.INVENTORY_FRESH_MS, breakMs: config.NODE_BREAK_MS, now, random: Math.random, onRead: (node, free) => { own.freeAllocations.set({ node: String(node) }, free) }, log })
+  const installs = createInstalls({ read: async (uuids, signal) => await apart(async () => await panel.statuses(uuids, signal)), everyMs: config.INSTALL_POLL_EVERY_MS, patienceMs: config.PANEL_PATIENCE_MS, now, signal: waits.signal })
   const removal = createRemoval(panel)
   const builder = createBuilder({
-    bus, panel, store, inventory, installs, removal, register, seal, newPassword: randomPassword, emailDomain: config.CLAIM_EMAIL_DOMAIN, now, log, registry,
+    bus, panel, store, inventory, installs, removal, register, seal, newPassword: randomPassword, emailDomain: config.CLAIM_EMAIL_DOMAIN, now, log, metrics: own,
     isUp: createHealthCheck({ everyMs: config.PROBE_EVERY_MS, timeoutMs: config.PROBE_TIMEOUT_MS, now }),
     lostCreateWaitMs: config.LOST_CREATE_WAIT_MS,
     deadlinesMs: {
@@ -76,7 +81,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
       NODE_DOWN: config.NODE_DEADLINE_MS, TEMPLATE_UNKNOWN: config.TEMPLATE_DEADLINE_MS,
     },
   })
-  const deleter = createDeleter({ bus, removal, store, inventory, emailDomain: config.CLAIM_EMAIL_DOMAIN, log })
+  const deleter = createDeleter({ bus, removal, store, inventory, emailDomain: config.CLAIM_EMAIL_DOMAIN })
   const resetting = createPasswordReset({ panel, store, bucket: provisioning, seal, newPassword: randomPassword, emailDomain: config.CLAIM_EMAIL_DOMAIN, everyMs: config.PASSWORD_RESET_EVERY_MS, now, signal: waits.signal, log })
 
   /**
@@ -128,7 +133,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
       entries += await eraseMessages(bus, { stream: `KV_${provisioningBucket.name}`, filter: `$KV.${provisioningBucket.name}.${claimId}` })
     }
     entries += await eraseMessages(bus, { stream: `KV_${provisioningBucket.name}`, filter: `$KV.${provisioningBucket.name}.${resetKey(memberId)}` })
-    log.info({ memberId, events, entries }, 'what was done for a former member is erased')
+    log.info({ decision: 'member.forgotten', member_id: memberId, events, entries }, 'what was done for a former member is erased')
   }
 
   const checking = setInterval(() => {
@@ -141,9 +146,12 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
   // A wrong key or address shows at the start rather than at the first claim.
   warm()
   const calling = setInterval(() => { if (budget.awayBecause() !== null) warm() }, AWAY_CHECK_EVERY_MS)
+  // Somebody may add or take ports on the panel while nobody claims.
+  const counting = setInterval(warm, FREE_CHECK_EVERY_MS)
 
-  const drift = watchDrift({ bus, panel, emailDomain: config.CLAIM_EMAIL_DOMAIN, everyMs: config.DRIFT_EVERY_MS, registry, log, signal: waits.signal })
-  await bus.respond([answering(resetPassword, resetting)])
+  const drift = watchDrift({ bus, panel, emailDomain: config.CLAIM_EMAIL_DOMAIN, everyMs: config.DRIFT_EVERY_MS, metrics: own, log, signal: waits.signal })
+  const strays = createStrays({ bus, panel, removal, emailDomain: config.CLAIM_EMAIL_DOMAIN, signal: waits.signal, log })
+  await bus.respond([answering(resetPassword, resetting), ...strays])
   const subscription = bus.consume(provisionerClaims, [
     on(claimRequested, async (event, { count, sequence }) => {
       if (await isErased(event.data.member_id, sequence)) return
@@ -165,6 +173,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
     stop: async () => {
       clearInterval(checking)
       clearInterval(calling)
+      clearInterval(counting)
       waits.abort()
       const late = setTimeout(() => { calls.abort() }, STOP_CALLS_MS)
       await subscription.stop()

@@ -9,6 +9,7 @@ import type { Held } from './progress-store.ts'
 export interface Work {
   readonly request: EventData<typeof claimRequested>
   readonly eventId: string
+  readonly askedAt: Date
   readonly identity: Identity
   readonly signal: AbortSignal
   held: Held

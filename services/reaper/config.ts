@@ -1,10 +1,12 @@
 import { Type, type Static } from 'typebox'
+import { BotUrls } from '../common/membership.ts'
 import { CommonConfig } from '../common/run.ts'
 import { secretPair } from '../common/secret-pair.ts'
 
 export const Config = Type.Object({
   ...CommonConfig,
-  BOT_URL: Type.String({ pattern: '^https?://' }),
+  /** As the gateway has it. */
+  BOT_URL: BotUrls,
   /** One, or two by comma while it is changed: the first is sent. */
   INTERNAL_SECRET: secretPair(32),
   /** The same as claim-store's. */

@@ -1,8 +1,8 @@
-import { Counter, Gauge } from 'prom-client'
 import { brakeBucket, reaperClaims, reaperDue, reaperMembers } from '../../contracts/streams.ts'
 import { startAging } from '../common/aging.ts'
 import { createBus } from '../common/bus.ts'
 import { natsOf } from '../common/connect.ts'
+import { every } from '../common/every.ts'
 import { codeOf } from '../common/fault.ts'
 import { createMembership } from '../common/membership.ts'
 import { run, type Start } from '../common/run.ts'
@@ -10,6 +10,7 @@ import { firstOf } from '../common/secret-pair.ts'
 import { BRAKE_POLICY } from './brake.ts'
 import { createBrakeStore } from './brake-store.ts'
 import { Config } from './config.ts'
+import { createReaperMetrics } from './metrics.ts'
 import { createReaper, KEPT_S } from './service.ts'
 
 const OUTAGE_MS_MIN = 15 * 60_000
@@ -17,11 +18,7 @@ const OUTAGE_MS_MIN = 15 * 60_000
 export const start: Start<Config> = async (config, { log, metrics, now }) => {
   const bus = await createBus({ ...natsOf(config), service: 'reaper', log, metrics, now })
   const membership = createMembership(config.BOT_URL, firstOf(config.INTERNAL_SECRET))
-  const registers = [metrics.registry]
-  const verdicts = new Counter({ name: 'klaim_deletion_verdicts_total', help: 'Looks at deletions that were due, by what came of them', labelNames: ['verdict'] as const, registers })
-  const pending = new Gauge({ name: 'klaim_deletions_pending', help: 'Scheduled deletions, at the last sweep', registers })
-  const overdue = new Gauge({ name: 'klaim_deletions_overdue_seconds', help: 'How late the most overdue deletion is, at the last sweep', registers })
-  const brakeOn = new Gauge({ name: 'klaim_brake_on', help: '1 while all deletions wait', registers })
+  const { verdicts, pending, overdue, brakeOn, sweptAt } = createReaperMetrics(metrics.registry)
 
   const reaper = createReaper({
     bus, membership, log, now, brake: createBrakeStore(await bus.bucket(brakeBucket)),
@@ -37,21 +34,22 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
 
   // A schedule may be older; it goes when it fires.
   const aging = startAging({ bus, what: ['due', 'confirmed', 'refuted', 'postponed', 'unscheduled'].map((event) => ({ stream: 'DELETIONS', filter: `deletions.${event}.*`, maxAgeMs: KEPT_S * 1_000 })), now, log })
-  let sweeping: Promise<void> | undefined
-  const sweep = (): void => {
-    sweeping ??= reaper.sweep().then((seen) => {
+  const sweeping = every(config.SWEEP_EVERY_MS, async () => {
+    try {
+      const seen = await reaper.sweep()
       pending.set(seen.pending)
       overdue.set(seen.overdueMs / 1_000)
       brakeOn.set(seen.brakeIsOn ? 1 : 0)
-    }, (error: unknown) => { log.warn({ code: codeOf(error) }, 'the sweep was interrupted') }).finally(() => { sweeping = undefined })
-  }
-  const sweeper = setInterval(sweep, config.SWEEP_EVERY_MS)
+      sweptAt.set(now().getTime() / 1_000)
+    } catch (error) {
+      log.warn({ code: codeOf(error) }, 'the sweep was interrupted')
+    }
+  })
 
   return {
     checks: { nats: () => bus.isConnected() ? 'ok' : 'disconnected' },
     stop: async () => {
-      clearInterval(sweeper)
-      await sweeping
+      await sweeping.stop()
       await aging.stop()
       await bus.close()
       await membership.close()
@@ -59,4 +57,5 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
   }
 }
 
-if (import.meta.main) await run('reaper', Config, start)
+export const main = async (): Promise<void> => { await run('reaper', Config, start) }
+if (import.meta.main) await main()

@@ -9,7 +9,7 @@ export interface Circumstances {
   readonly now: number
   readonly brakeIsOn: boolean
   readonly paceAllows: boolean
-  /** When this job was last looked at and put off, epoch milliseconds; null where it never was. */
+  /** Until when this job was last put off, epoch milliseconds; null where it never was. */
   readonly postponedAt: number | null
   /** Overdue for longer than this, and not because we put it off: we were away, and the member's warning is stale. */
   readonly outageMs: number
@@ -22,7 +22,8 @@ export type Verdict =
   | { readonly kind: 'wait', readonly until: number }
   | { readonly kind: 'postpone', readonly reason: PostponeReason }
   | { readonly kind: 'refute', readonly seenAt: number }
-  | { readonly kind: 'confirm', readonly seenAt: number }
+  /** `evenIfPresent`: nobody was looked for, because the ledger wants the server gone all the same. */
+  | { readonly kind: 'confirm', readonly seenAt: number, readonly evenIfPresent?: true }
 
 /** Everything that can be said without asking WhatsApp; null where the roster has to be asked. */
 export function beforeRoster (deleteJobId: string, claim: ClaimView | null, circumstances: Circumstances): Verdict | null {
@@ -30,12 +31,15 @@ export function beforeRoster (deleteJobId: string, claim: ClaimView | null, circ
   if (claim.status !== 'deleting' && claim.status !== 'creating') return { kind: 'drop' }
   const { now, outageMs, postponedAt, brakeIsOn, paceAllows } = circumstances
   const dueAt = Date.parse(claim.deletion_scheduled_at)
-  if (now < dueAt) return { kind: 'wait', until: dueAt }
+  // Put off counts like not due: the schedule and the sweep may look at one job at once, and the second must not go on where the first has promised more time.
+  const wakesAt = Math.max(dueAt, postponedAt ?? 0)
+  if (now < wakesAt) return { kind: 'wait', until: wakesAt }
   // The server is finished first; then it is due at once.
   if (claim.status === 'creating') return { kind: 'postpone', reason: 'creating' }
-  if (now - Math.max(dueAt, postponedAt ?? 0) > outageMs) return { kind: 'postpone', reason: 'outage' }
+  if (now - wakesAt > outageMs) return { kind: 'postpone', reason: 'outage' }
   if (brakeIsOn) return { kind: 'postpone', reason: 'brake' }
   if (!paceAllows) return { kind: 'postpone', reason: 'pace' }
+  if (claim.deletion_even_if_present) return { kind: 'confirm', seenAt: now, evenIfPresent: true }
   return null
 }
 

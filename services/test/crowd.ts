@@ -3,9 +3,8 @@ import { connectNats } from '../common/connect.ts'
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { CONSUMERS } from '../../contracts/streams.ts'
 import type { System } from '../../deploy/staging/system.ts'
-import { until, type Message, type PanelState } from './journey.ts'
+import { PASSWORD, until, type Message, type PanelState } from './journey.ts'
 
-const PASSWORD = /^\S{32}$/
 /** Calls that are made once for everybody: the installs are asked about in one list, the nodes are read for all claims. */
 const SHARED = ['GET /servers', 'GET /nodes/{node}']
 
@@ -17,7 +16,10 @@ export interface Login { readonly username: string, readonly password: string, /
 /** The logins in a chat, oldest first. The password stands alone in a message, after the one that names the user. */
 export function loginsIn (chat: readonly Message[]): Login[] {
   const texts = chat.filter(({ from }) => from === 'bot')
-  return texts.flatMap(({ text, at }, n) => PASSWORD.test(text) ? [{ username: /Nama pengguna: (\S+)/.exec(texts[n - 1]?.text ?? '')?.[1] ?? '', password: text, at }] : [])
+  const names = texts.map(({ text }) => /Nama pengguna: (\S+)/.exec(text)?.[1])
+  const isName = (name: string | undefined): boolean => name !== undefined
+  // A phone that could not read the first part is sent it again, and shows it after the second.
+  return texts.flatMap(({ text, at }, n) => PASSWORD.test(text) ? [{ username: names.slice(0, n).findLast(isName) ?? names.slice(n).find(isName) ?? '', password: text, at }] : [])
 }
 
 /** All chats by number, in one question. */

@@ -17,6 +17,7 @@ import { createSearch, type Found, type Piece } from './leak/search.ts'
 import { keysIn, keysOfSession } from './leak/secrets.ts'
 import { CHOSEN_PASSWORD, createStory, member } from './leak/story.ts'
 import { createVisitor, listen } from './leak/witness.ts'
+import { startReceiver } from './otlp.ts'
 
 /** Where what may stand, and does: a place in which it is not found would prove nothing about the search. */
 const MAY_STAND: Readonly<Record<string, readonly Kind[]>> = {
@@ -46,6 +47,8 @@ const LEAKS_SHOWN = 40
 const directory = mkdtempSync(join(tmpdir(), 'klaim-leak-'))
 t.teardown(() => { rmSync(directory, { recursive: true, force: true }) })
 const panelPort = await freePort()
+const traces = await startReceiver()
+t.teardown(() => { traces.close() })
 const panel = await startPanelBetween(`http://127.0.0.1:${panelPort}`)
 t.teardown(() => panel.close())
 const system = await startSystem({
@@ -56,7 +59,7 @@ const system = await startSystem({
     provisioner: { PANEL_URL: panel.url, INSTALL_POLL_EVERY_MS: '200', PROBE_EVERY_MS: '100', LOST_CREATE_WAIT_MS: '1000' },
     reaper: { SWEEP_EVERY_MS: '500', POSTPONE_MS: '500', BRAKE_DEPARTURES_MIN: '50' },
     bot: { SEND_GAP_MS: '20', LEASE_MS: '1500', ROSTER_DEBOUNCE_MS: '50', ROSTER_GAP_MS: '100' },
-    all: { LOG_LEVEL: 'trace', TMPDIR: directory, HOME: directory },
+    all: { LOG_LEVEL: 'trace', TMPDIR: directory, HOME: directory, OTEL_EXPORTER_OTLP_ENDPOINT: traces.url, OTEL_BSP_SCHEDULE_DELAY: '200' },
   },
 })
 t.teardown(() => system.close())
@@ -103,6 +106,7 @@ t.test('nothing leaks', async (t) => {
   const stored = async (): Promise<Piece[]> => [...await listOf(streamsOf(operator)), ...filesOf(directory, system.nats.logFile)]
   const pieces = [
     ...shown, ...visitor.answers(), ...wireOf(wire.messages()), ...await stored(),
+    ...traces.bodies.map((bytes) => ({ place: 'traces', part: 'a call', bytes })),
     ...panel.crossed().map((bytes) => ({ place: 'what the panel was told', part: 'a call', bytes })),
   ]
   const found = search(pieces)
@@ -126,10 +130,11 @@ t.test('nothing leaks', async (t) => {
     const places = new Set(pieces.map(({ place }) => place))
     for (const place of [
       'log of nats-server', 'API', 'page', 'claim page', 'internal port', 'health port /metrics', 'monitoring of nats-server', '$SRV.INFO', '$SRV.STATS', 'process cmdline', 'process environ',
-      'subjects and headers of SERVERS', 'blocks of SERVERS', 'blocks of KV_sent', 'blocks of KV_whatsapp_session', 'descriptions of streams and consumers', 'subjects and headers on the wire',
+      'subjects and headers of SERVERS', 'blocks of SERVERS', 'blocks of KV_sent', 'blocks of KV_whatsapp_session', 'descriptions of streams and consumers', 'subjects and headers on the wire', 'traces',
     ]) t.ok(places.has(place), place)
     const text = (place: string): string => pieces.filter((piece) => piece.place === place).map(({ bytes }) => Buffer.from(bytes).toString()).join('')
     for (const name of SERVICES) t.match(text(`log of ${name}`), '"msg":"service stopped"', `${name} was heard to its end`)
+    t.same(SERVICES.filter((name) => !traces.spans.some(({ service }) => service === name)), [], 'every service told of its work')
     t.match(text('log of bot'), '"said":"failed to decrypt message"', 'messages could not be decrypted')
     t.match(text('log of provisioner'), '"code":"PANEL_REFUSED"', 'the panel refused')
     t.match(text('log of bot'), '"WHATSAPP_REACHOUT_LOCKED"', 'WhatsApp refused')

@@ -39,7 +39,7 @@ t.test('PRIVACY.md', async (t) => {
 
 t.test('every service that keeps something about a member hears that they are erased', async (t) => {
   const keepers = new Set([...EVENTS.filter(({ data }) => 'member_id' in data.properties).flatMap(({ authors }) => authors), ...BUCKETS.filter(({ overwrites }) => overwrites).map(({ service }) => service)])
-  // What the gateway says of members stands on the bot's stream, and the bot erases it there.
+  // What the gateway says of members stands on the bot's stream, and the bot erases it there; on OPERATIONS claim-store erases what all say.
   keepers.delete('gateway')
   const hearers = new Set(CONSUMERS.filter(({ events }) => events.includes(claimErased)).map(({ service }) => service))
   t.same([...hearers].toSorted(), [...keepers].toSorted())

@@ -1,10 +1,12 @@
 // The procedures of RUNBOOK.md as a test carries them out: the very commands, and the restarts that stand beside them.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { until } from './journey.ts'
+import type { Call, Operator } from './operator.ts'
+import { ROOT, runbook } from './runbook.ts'
 
-const ROOT = resolve(import.meta.dirname, '../..')
 /** Where the runbook's commands look for secrets. */
 const DIRECTORY = '/etc/klaim'
 
@@ -15,9 +17,17 @@ export interface Step {
   readonly restarts: readonly string[]
 }
 
+/** Commands of procedures that a test walks and has not come to yet. Whoever begins one has to come to its end. */
+const begun = new Set<string>()
+const outstanding = new Set<string>()
+process.once('exit', () => {
+  if (outstanding.size === 0) return
+  process.stderr.write(`steps of RUNBOOK.md that were passed over:\n  ${[...outstanding].join('\n  ')}\n`)
+  process.exitCode ||= 1
+})
+
 /** The numbered steps below a bold title. */
 export function procedure (title: string): Step[] {
-  const runbook = readFileSync(join(ROOT, 'RUNBOOK.md'), 'utf8')
   const [, after = ''] = runbook.split(`**${title}**`)
   const [section = ''] = after.split(/^(?:\*\*|## |### )/m)
   return [...section.matchAll(/^\d+\. (.+)$/gm)].map(([, text = '']) => ({
@@ -37,4 +47,29 @@ export async function carryOut (command: string, directory: string, { input = ''
   const [code] = await once(child, 'close') as [number]
   if (code !== 0) throw new Error(`${command} ended with ${code}: ${output}`)
   return output
+}
+
+/** Carries one step out as an operator does, and answers what was said. `prints`: what it has to say in the end; a person looks again until it does. */
+export type Walk = (t: Test, step: number, look?: Call & { readonly prints?: RegExp, readonly code?: number }) => Promise<string>
+
+/** For going through the steps of a procedure; what has no command is done by the test itself, between them. */
+export function walk (title: string, operator: Operator): Walk {
+  const steps = procedure(title)
+  if (steps.length < 2) throw new Error(`RUNBOOK.md has no steps for: ${title}`)
+  const nameOf = (command: string): string => `${title} ${command}`
+  if (!begun.has(title)) for (const { command } of steps) if (command !== undefined) outstanding.add(nameOf(command))
+  begun.add(title)
+  return async (t, step, { prints, code = 0, ...call } = {}) => {
+    const { command } = steps[step - 1] ?? {}
+    if (command === undefined) throw new Error(`${title} has no command in step ${step}`)
+    let last = { code: null as number | null, said: '' }
+    const seen = await until(`${title} ${step}`, async () => {
+      last = await operator.run(command, call)
+      return last.code === code && (prints === undefined || prints.test(last.said)) ? last : undefined
+    }, { everyMs: 500 }).catch(() => undefined)
+    if (seen) t.pass(`${title} ${step}. ${command}`)
+    else t.fail(`${title} ${step}. ${command}`, { code: last.code, said: last.said })
+    outstanding.delete(nameOf(command))
+    return last.said
+  }
 }

@@ -9,7 +9,7 @@ import { actor, panelState, until } from './journey.ts'
 import { carryOut, procedure } from './procedures.ts'
 
 // The runbook's re-keying, by its own commands, with a member in each state: what was promised before is kept after.
-const GRACE_MS = 40_000
+const GRACE_MS = 75_000
 const DOMAIN = 'members.klaim.invalid'
 const [ACTIVE, LEAVING, RETURNING, DELETED] = [1, 2, 3, 4]
 const system = await startSystem({

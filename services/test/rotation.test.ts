@@ -19,7 +19,7 @@ import { startTraffic } from './traffic.ts'
 
 // Every rotation of the runbook, carried out on a running system by the runbook's own commands, while people claim and an outside bot tells of
 // movements. Gateways and claim-stores run twice, as they would where no visitor is to notice a restart.
-const MEMBERS = 75
+const MEMBERS = 150
 const DOUBLED = ['gateway', 'claim-store'] as const
 const STRANGER = '6281299990001'
 const system = await startSystem({
@@ -70,6 +70,21 @@ t.test('the internal secret', async (t) => {
   t.equal(await ask(old), 401, 'the old one is refused')
   t.equal(await ask(secret('internal_secret')), 200)
   t.not(secret('internal_secret'), old)
+})
+
+t.test("the alerts' secret", async (t) => {
+  const old = secret('alerts_secret')
+  // As Alertmanager does it: the whole file, as it is at that moment.
+  const tell = async (given: string): Promise<number> => (await fetch(`${system.botUrl}/internal/alerts`, {
+    method: 'POST', headers: { 'content-type': 'application/json', authorization: `Bearer ${given}` }, body: JSON.stringify({ version: '4', alerts: [] }),
+  })).status
+  const statuses = [await tell(old)]
+  for (const step of procedure("Rotate the alerts' secret.")) {
+    await follow(step)
+    statuses.push(await tell(secret('alerts_secret')))
+  }
+  t.same(statuses, [200, 200, 200, 200], 'lets Alertmanager in after every step')
+  t.equal(await tell(old), 401, 'the old one is refused')
 })
 
 t.test("the webhook's secret", async (t) => {

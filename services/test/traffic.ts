@@ -3,7 +3,7 @@ import { createHmac, randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { System } from '../../deploy/staging/system.ts'
 
-const CLAIM_EVERY_MS = 1_000
+const CLAIM_EVERY_MS = 2_000
 const NOTICE_EVERY_MS = 250
 const AGAIN_MS = 250
 const GIVES_UP_MS = 60_000
@@ -64,7 +64,7 @@ export function startTraffic (system: System, options: { webhookSecret: string, 
       }
       const isExcused = answer?.code === 'BOT_OFFLINE' && (wasAway || options.isBotAway())
       if (!isExcused) {
-        refusals.push(`claim: ${answer ? `${answer.status} ${answer.code}` : 'no door was open'}`)
+        refusals.push(`claim: ${answer ? `${answer.status} ${answer.code}` : 'no door was open'} at ${new Date().toISOString()}, after ${Date.now() - began} ms`)
         return
       }
     }

@@ -12,6 +12,8 @@ const config: NextConfig = {
   turbopack: { root },
   outputFileTracingRoot: root,
   reactStrictMode: true,
+  // The same commit makes the same page, byte for byte, where whoever builds it says which commit it is. Otherwise each build has a name of its own.
+  generateBuildId: () => process.env['BUILD_ID'] || null,
   // Where build-data.ts finds the words and the offers; no page holds it.
   env: { KLAIM_ROOT: root },
   devIndicators: false,

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { connect, nkeyAuthenticator, nkeys, PermissionViolationError, type NatsConnection } from '@nats-io/transport-node'
 import { inboxPrefixOf, rightsOf } from '../../../contracts/access.ts'
 import { EVENTS } from '../../../contracts/catalog.ts'
-import { STREAMS } from '../../../contracts/streams.ts'
+import { STREAMS, STORED } from '../../../contracts/streams.ts'
 import { connectNats } from '../../../services/common/connect.ts'
 import { natsSeeds, startKlaimNats } from '../../staging/klaim-nats.ts'
 import { NATS_USERS, usersText, type NatsUser } from '../config.ts'
@@ -74,14 +74,20 @@ for (const service of SERVICES) {
 t.test('rights', async (t) => {
   for (const service of SERVICES) {
     const { publish, subscribe } = rightsOf(service)
-    t.same(publish.filter((subject) => /^(\$JS\.API\.(STREAM\.(?!INFO\.CLAIMS$|MSG\.DELETE\.\w+$)|CONSUMER\.(?!INFO\.|MSG\.NEXT\.))|\$JS\.API\.>|\$SYS|_INBOX|>)/.test(subject)), [], `${service} changes no stream and no consumer`)
+    t.same(publish.filter((subject) => /^(\$JS\.API\.(STREAM\.(?!INFO\.\w+$|MSG\.(DELETE|GET)\.\w+$)|CONSUMER\.(?!INFO\.|MSG\.NEXT\.))|\$JS\.API\.>|\$SYS|_INBOX|>)/.test(subject)), [], `${service} changes no stream and no consumer`)
     t.same(subscribe.filter((subject) => /^(>|\*)/.test(subject)), [])
     t.same(subscribe.filter((subject) => subject.includes('INBOX')), [`${inboxPrefixOf(service)}.>`], `${service} hears its own inbox only`)
   }
   const erasers = (stream: string): NatsUser[] => SERVICES.filter((service) => rightsOf(service).publish.includes(`$JS.API.STREAM.MSG.DELETE.${stream}`))
   t.same(STREAMS.map(({ name }) => [name, erasers(name)]), [
-    ['MEMBERS', ['bot']], ['CLAIMS', ['claim-store']], ['SERVERS', ['provisioner']], ['DELETIONS', ['reaper']], ['MESSAGES', ['notifier', 'bot']], ['DEAD_LETTERS', ['claim-store']], ['LIMITS', []],
-  ], 'what is to be forgotten is erased by its author alone')
+    ['MEMBERS', ['bot']], ['CLAIMS', ['claim-store']], ['SERVERS', ['provisioner']], ['DELETIONS', ['reaper']], ['MESSAGES', ['notifier', 'bot']], ['DEAD_LETTERS', ['claim-store']], ['OPERATIONS', ['claim-store']], ['LIMITS', []],
+  ], 'what is to be forgotten is erased by its author alone, and by claim-store where many are')
+  const measured = STORED.filter((name) => name !== 'KV_topology')
+  t.same(measured.flatMap((name) => SERVICES.filter((service) => rightsOf(service).publish.includes(`$JS.API.STREAM.INFO.${name}`))), measured.map(() => 'claim-store'), 'how full a stream is, claim-store alone learns')
+  const readers = (right: string, stream: string): NatsUser[] => SERVICES.filter((service) => rightsOf(service).publish.includes(`$JS.API.${right}.${stream}`))
+  for (const stream of measured) {
+    t.same(readers('STREAM.MSG.GET', stream), readers('DIRECT.GET', stream), `who may ask the leader of ${stream} for any message may read all of it anyway`)
+  }
   const sayers = (subject: string): NatsUser[] => SERVICES.filter((service) => rightsOf(service).publish.some((pattern) => covers(pattern, subject)))
   for (const { subject, authors, type } of EVENTS) {
     const expected = type.startsWith('klaim.deletion.due') ? [] : SERVICES.filter((service) => authors.includes(service))

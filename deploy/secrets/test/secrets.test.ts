@@ -34,11 +34,16 @@ t.test('a full set', async (t) => {
   t.match(first.output, /panel_key is missing: make an application key on the panel/, 'but for what only the panel can make')
   t.equal(statSync(path).mode & 0o777, 0o700)
   const files = readdirSync(path)
-  t.equal(files.length, SECRETS.length - 1)
+  t.equal(files.length, SECRETS.length - 3, 'and nobody has to be told of alerts, or to claim for the canary')
   for (const file of files) t.equal(statSync(join(path, file)).mode & 0o777, 0o600, file)
   t.equal(run(['check', path]).status, 1, 'is not complete without the key of the panel')
   t.equal(run(['put', 'panel-key', path], 'nonsense\n').status, 1)
   t.equal(run(['put', 'panel-key', path], `${PANEL_KEY}\n`).status, 0)
+  t.match(run(['put', 'alert-numbers', path], '+62 812 0000 0001\n'), { status: 1, output: /is no list of one to five numbers/ })
+  t.match(run(['put', 'alert-numbers', path], '6281200000001,6281300000002\n'), { status: 0, output: /Restart now: bot/ })
+  t.match(run(['put', 'canary-number', path], '6281200000001,6281300000002\n'), { status: 1, output: /is no number/ })
+  t.match(run(['put', 'canary-number', path], '6281200000001\n'), { status: 0, output: /Restart now: the canary/ })
+  t.equal(run(['put', 'internal-secret', path], 'x').status, 64, 'nothing else is given by hand')
   const before = new Map(readdirSync(path).map((file) => [file, readFileSync(join(path, file), 'utf8')]))
   rmSync(join(path, 'login_public_key'))
   const second = run(['create', path])
@@ -80,12 +85,12 @@ t.test('each service is told of its own secrets only', async (t) => {
   const { path } = fullSet(t)
   t.same(Object.fromEntries(SERVICES.map((service) => [service, secretsFor(service).map(({ variable }) => variable)])), {
     'claim-store': ['MEMBER_ID_KEY', 'LEDGER_KEYS', 'NATS_NKEY_SEED'], provisioner: ['LOGIN_PUBLIC_KEY', 'PANEL_KEY', 'NATS_NKEY_SEED'], reaper: ['INTERNAL_SECRET', 'NATS_NKEY_SEED'], notifier: ['NATS_NKEY_SEED'],
-    bot: ['MEMBER_ID_KEY', 'INTERNAL_SECRET', 'SESSION_KEY', 'LOGIN_PRIVATE_KEYS', 'NATS_NKEY_SEED'], gateway: ['MEMBER_ID_KEY', 'INTERNAL_SECRET', 'WEBHOOK_SECRETS', 'NATS_NKEY_SEED'],
+    bot: ['MEMBER_ID_KEY', 'INTERNAL_SECRET', 'ALERTS_SECRET', 'ALERT_NUMBERS', 'SESSION_KEY', 'LOGIN_PRIVATE_KEYS', 'NATS_NKEY_SEED'], gateway: ['MEMBER_ID_KEY', 'INTERNAL_SECRET', 'WEBHOOK_SECRETS', 'NATS_NKEY_SEED'],
   })
   t.equal(run(['environment', 'provisioner', path]).output, `LOGIN_PUBLIC_KEY_FILE=${path}/login_public_key\nPANEL_KEY_FILE=${path}/panel_key\nNATS_NKEY_SEED_FILE=${path}/nats_provisioner.nk\n`)
 })
 
-for (const [name, variable] of [['internal-secret', 'INTERNAL_SECRET'], ['session-key', 'SESSION_KEY'], ['webhook-secret', 'WEBHOOK_SECRETS']] as const satisfies ReadonlyArray<readonly [string, SecretName]>) {
+for (const [name, variable] of [['internal-secret', 'INTERNAL_SECRET'], ['alerts-secret', 'ALERTS_SECRET'], ['session-key', 'SESSION_KEY'], ['webhook-secret', 'WEBHOOK_SECRETS']] as const satisfies ReadonlyArray<readonly [string, SecretName]>) {
   t.test(`rotating the ${name}`, async (t) => {
     const directory = fullSet(t)
     const { file } = SECRETS.find((secret) => secret.variable === variable) ?? { file: '' }

@@ -81,9 +81,9 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
   const kill = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
     if (child === undefined || hasEnded(child)) return
     child.ref()
-    const ended = once(child, 'exit')
+    const ended = ending.includes(signal) ? once(child, 'exit') : undefined
     child.kill(signal)
-    if (ending.includes(signal)) await ended
+    if (ended) await ended
     else child.unref()
     if (signal === 'SIGSTOP') await standing(child)
   }

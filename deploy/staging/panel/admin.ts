@@ -9,7 +9,7 @@ import { match } from './routing.ts'
 import type { Fields } from './json.ts'
 import type { CommitKind, Knobs, WingsKnobs } from './knobs.ts'
 import type { Incoming, Outcome } from './kernel.ts'
-import type { ApiKey } from './keys.ts'
+import type { Acl, ApiKey } from './keys.ts'
 import type { RateLimiter } from './rate-limit.ts'
 import type { ServerStatus, State } from './state.ts'
 import type { Wings } from './wings.ts'
@@ -44,8 +44,8 @@ export interface Admin {
   setTransfer: (id: number, isTransferring: boolean) => boolean
   power: (id: number, signal: 'start' | 'stop') => boolean
   installFinished: (id: number, isSuccessful: boolean, isReinstall?: boolean) => boolean
-  /** An administrator makes or deletes an application key with all rights; of the first administrator. Forgotten at a restart. */
-  addKey: (key: string) => void
+  /** An administrator makes or deletes an application key of the first administrator, with all rights but those given otherwise. Forgotten at a restart. */
+  addKey: (key: string, rights?: Partial<Acl>) => void
   removeKey: (key: string) => boolean
   resetRateLimit: () => void
   resetCounters: () => void
@@ -100,7 +100,7 @@ export function createAdmin ({ state, knobs, wings, workers, limiter, keys }: Ad
     },
     power: (id, signal) => wings.power(state.servers.get(id)?.uuid ?? '', signal),
     installFinished: (id, isSuccessful, isReinstall = false) => wings.installFinished(state.servers.get(id)?.uuid ?? '', isSuccessful, isReinstall),
-    addKey: key => { keys.set(key, apiKey(key, 1, acl(3))) },
+    addKey: (key, rights = {}) => { keys.set(key, apiKey(key, 1, acl(3, rights))) },
     removeKey: key => keys.delete(key),
     resetRateLimit: () => { limiter.reset() },
     resetCounters: () => { for (const route of Object.keys(requests)) delete requests[route] }
@@ -115,7 +115,7 @@ export function createAdmin ({ state, knobs, wings, workers, limiter, keys }: Ad
       case 'transfer': return actions.setTransfer(id, body.transferring !== false)
       case 'power': return actions.power(id, body.signal === 'stop' ? 'stop' : 'start')
       case 'install-finished': return actions.installFinished(id, body.successful === true, body.reinstall === true)
-      case 'add-key': return actions.addKey(String(body.key))
+      case 'add-key': return actions.addKey(String(body.key), isFields(body.rights) ? body.rights as Partial<Acl> : {})
       case 'remove-key': return actions.removeKey(String(body.key))
       case 'reset-rate-limit': return actions.resetRateLimit()
       case 'reset-counters': return actions.resetCounters()

@@ -1,4 +1,5 @@
 /** The double as a process. Environment: see README.md. */
+import { readFileSync } from 'node:fs'
 import { isKey } from './keys.ts'
 import { startPanel } from './panel.ts'
 import type { PanelOptions } from './panel.ts'
@@ -26,7 +27,7 @@ function nodes (): NonNullable<PanelOptions['nodes']> {
 }
 
 async function run (): Promise<void> {
-  const applicationKey = env.PANEL_DOUBLE_KEY ?? ''
+  const applicationKey = env.PANEL_DOUBLE_KEY_FILE ? readFileSync(env.PANEL_DOUBLE_KEY_FILE, 'utf8').trim() : env.PANEL_DOUBLE_KEY ?? ''
   if (!isKey(applicationKey)) throw new Error('PANEL_DOUBLE_KEY must be ptla_ and 43 letters or digits')
   const install = env.PANEL_DOUBLE_INSTALL ?? 'success'
   if (install !== 'success' && install !== 'failure' && install !== 'never') throw new Error('PANEL_DOUBLE_INSTALL must be success, failure or never')

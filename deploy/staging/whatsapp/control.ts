@@ -96,6 +96,14 @@ const routes: Record<string, Route> = {
     double.unlink(device)
     return changed(true)
   },
+  'POST /ban': (double) => {
+    double.ban()
+    return changed(true)
+  },
+  'POST /account': (double, _, body) => {
+    double.takeAccount(digits(body))
+    return { botNumber: double.botNumber }
+  },
   'GET /counters': (double) => double.counters,
   'POST /sessions': (double, _, body) => ({ creds: double.createLinkedSession({ preKeys: body.preKeys === 'none' ? 'none' : 'claimed' }) }),
   'POST /pair': async (double, _, body) => has(body.code) ? double.typeCode(string(body, 'code')) : double.scan(string(body, 'qr'))

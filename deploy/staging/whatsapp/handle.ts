@@ -1,4 +1,5 @@
 /** Everything that can be done to the double from outside, for tests in the same process and for the control API alike. */
+import { banAccount, takeAccount } from './account.ts'
 import { closeConnections, type CloseCode, unlink } from './closing.ts'
 import type { Double } from './double.ts'
 import { changeNumber, depart, join, pretendDepartures, sayGroupsDirty, setRole } from './group-events.ts'
@@ -7,7 +8,7 @@ import { reinstall, say } from './member.ts'
 import { createLinkedSession, type Linked, scan, typeCode } from './pairing.ts'
 import { pushReachoutLock } from './stanzas/account.ts'
 import {
-  addPerson, type Addressing, botNumber, type ChatMessage, type Delivery, type Group, mainGroup, type Person, personByNumber
+  addPerson, type Addressing, botOf, type ChatMessage, type Delivery, type Group, mainGroup, type Person, personByNumber
 } from './world.ts'
 
 type NewPerson = Partial<Pick<Person, 'number' | 'name' | 'dialled' | 'isHidden' | 'isOnWhatsApp' | 'devices'>>
@@ -15,7 +16,8 @@ type NewPerson = Partial<Pick<Person, 'number' | 'name' | 'dialled' | 'isHidden'
 export interface Handle {
   /** Id of the group, `…@g.us`. */
   group: string
-  botNumber: string
+  /** Of the account on the bot's phone. */
+  readonly botNumber: string
   /** Set fields freely; `turnKnobs` checks what it is given. */
   knobs: Knobs
   counters: Record<string, number>
@@ -50,6 +52,10 @@ export interface Handle {
   chat: (who: string | Person) => ChatMessage[]
   /** Every copy that came over the wire, oldest first; with a number, those of that chat. */
   deliveries: (number?: string) => Delivery[]
+  /** WhatsApp bans the account on the bot's phone. */
+  ban: () => void
+  /** The phone takes the account of this person, who need not be known yet. */
+  takeAccount: (number: string) => void
   /** The phone logs a linked device out. */
   unlink: (device: number) => void
   createLinkedSession: (options?: { preKeys?: 'claimed' | 'none' }) => string
@@ -80,7 +86,7 @@ export function createHandle (double: Double): Handle {
   }
   return {
     group: mainGroup,
-    botNumber,
+    get botNumber () { return botOf(world).number },
     knobs,
     counters: double.counters,
     faults: double.faults,
@@ -133,6 +139,8 @@ export function createHandle (double: Double): Handle {
     chat: (who) => world.chats[typeof who === 'string' ? person(who).lid : who.lid] ?? [],
     deliveries: (number) => number === undefined ? world.deliveries : world.deliveries.filter(({ to }) => to === person(number).number),
     createLinkedSession: (options) => createLinkedSession(double, options),
+    ban: () => { banAccount(double) },
+    takeAccount: (number) => { takeAccount(double, personByNumber(world, number) ?? addPerson(world, { number, name: 'Bot' })) },
     unlink: (device) => { unlink(double, device) },
     scan: (qr) => scan(double, qr),
     typeCode: (code) => typeCode(double, code),

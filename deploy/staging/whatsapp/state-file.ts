@@ -16,9 +16,9 @@ export function openState (path: string | undefined, seed: Seed): StateFile {
 }
 
 function openFile (path: string, seed: Seed): StateFile {
-  // The file is this double's own; a damaged one fails to parse.
+  // The file is this double's own; a damaged one fails to parse. One from before accounts could be banned says nothing of it.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-  const world = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8'), BufferJSON.reviver) as World : createWorld(seed)
+  const world = existsSync(path) ? { banned: [], ...JSON.parse(readFileSync(path, 'utf8'), BufferJSON.reviver) as Omit<World, 'banned'> } : createWorld(seed)
   let writing: Promise<void> | undefined
   let next: Promise<void> | undefined
 

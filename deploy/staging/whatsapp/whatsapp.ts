@@ -42,6 +42,8 @@ export async function startWhatsApp ({ host = '127.0.0.1', port = 0, controlPort
   const control: Control | undefined = controlPort === false ? undefined : await startControl(handle, host, controlPort)
   return {
     ...handle,
+    // A copy would stay the first one.
+    get botNumber () { return handle.botNumber },
     url: `ws://${host}:${address.port}/ws/chat`,
     controlUrl: control?.url ?? '',
     async close () {

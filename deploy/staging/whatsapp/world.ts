@@ -76,6 +76,8 @@ export interface World {
   people: Person[]
   /** lid of the bot's account. */
   bot: string
+  /** lids of accounts that WhatsApp lets in no more. */
+  banned: string[]
   companions: Companion[]
   groups: Group[]
   /** What each person sees in their chat with the bot, by lid. */
@@ -104,7 +106,7 @@ const peopleMax = 20_000
 /** Member n has the number 62812000000nn; outsider n 62813000000nn. */
 export function createWorld ({ members = 5, outsiders = 3, subject = 'Klaim', addressing = 'lid' }: Seed = {}): World {
   const world: World = {
-    people: [], bot: '', companions: [], groups: [], chats: {}, deliveries: [], nextLid: 900000000000001, nextDevice: 7
+    people: [], bot: '', banned: [], companions: [], groups: [], chats: {}, deliveries: [], nextLid: 900000000000001, nextDevice: 7
   }
   const bot = addPerson(world, { number: botNumber, name: 'Bot' })
   const owner = addPerson(world, { number: ownerNumber, name: 'Group owner' })

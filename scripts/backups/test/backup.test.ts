@@ -6,18 +6,21 @@ import { appendFileSync, chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync,
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { subjectOf, type ServiceName } from '../../../contracts/define.ts'
 import { claimRequested } from '../../../contracts/events/claims.ts'
 import { provisioningBucket, rosterBucket } from '../../../contracts/streams.ts'
 import { startKlaimNats, type KlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { filesHolding } from '../../../deploy/staging/nats/files.ts'
 import { freePort } from '../../../deploy/staging/nats/nats-server.ts'
 import { openBook } from '../../../services/claim-store/book.ts'
+import { kindAt, placesOf, type BookKind } from '../../../services/claim-store/book-file.ts'
 import { openLedger } from '../../../services/claim-store/ledger.ts'
 import { createMac } from '../../../services/claim-store/mac.ts'
 import { Projection } from '../../../services/claim-store/projection.ts'
 import { entryOf } from '../../../services/claim-store/record.ts'
 import { createBus, type Bus } from '../../../services/common/bus.ts'
 import { connectNats } from '../../../services/common/connect.ts'
+import { encodeEvent, MAC_HEADER } from '../../../services/common/envelope.ts'
 import { codeOf } from '../../../services/common/fault.ts'
 import { createLog } from '../../../services/common/log.ts'
 import { memberIdOf } from '../../../services/common/member-id.ts'
@@ -33,14 +36,14 @@ const log = createLog('operator', 'fatal')
 const now = (): Date => new Date()
 const jidOf = (member: number): string => `62812${String(member).padStart(8, '0')}@s.whatsapp.net`
 
-async function busOn (t: Test, nats: KlaimNats): Promise<Bus> {
-  const bus = await createBus({ ...nats.playing('claim-store'), log, metrics: createMetrics('claim-store'), now })
+async function busOn (t: Test, nats: KlaimNats, service: ServiceName = 'operator'): Promise<Bus> {
+  const bus = await createBus({ ...nats.playing(service), log, metrics: createMetrics(service), now })
   t.teardown(() => bus.close())
   return bus
 }
 
 /** A server with claims, one message of the ledger erased, buckets with replaced values, one consumer half through, and the book as claim-store writes it. */
-async function world (t: Test) {
+async function world (t: Test, kind: BookKind = 'json') {
   const nats = await startKlaimNats()
   t.teardown(() => nats.close())
   const bus = await busOn(t, nats)
@@ -48,7 +51,12 @@ async function world (t: Test) {
   const claim = async (member: number): Promise<void> => {
     const claim_id = randomUUID()
     const data = { claim_id, member_id: memberIdOf('m'.repeat(32), jidOf(member)), wa_jid: jidOf(member), language: 'id' as const, username: `user${member}`, template: 'nodejs', template_version: 1 }
-    await bus.publish(claimRequested, { sign: mac.sign, key: claim_id, correlation: claim_id, data })
+    // As claim-store says it. One that were there would be seen.
+    const time = now()
+    const { id, headers, body } = encodeEvent(claimRequested, { key: claim_id, author: 'claim-store', time, data, correlation: claim_id, causation: undefined })
+    const subject = subjectOf(claimRequested, data)
+    headers.set(MAC_HEADER, mac.sign({ subject, id, type: claimRequested.type, time: time.toISOString(), body }))
+    await bus.raw.js.publish(subject, body, { headers, msgID: id })
   }
   for (let member = 1; member <= 8; member++) await claim(member)
   await bus.raw.jsm.streams.deleteMessage('CLAIMS', 3, true)
@@ -63,6 +71,8 @@ async function world (t: Test) {
   for await (const message of await consumer.fetch({ max_messages: 4, expires: 2_000 })) await message.ackAck()
 
   const bookFile = join(directory, 'book', 'claims.json')
+  mkdirSync(join(directory, 'book'), { mode: 0o700 })
+  if (kind === 'sqlite') writeFileSync(placesOf(bookFile).wish, 'sqlite\n')
   const writeBook = async (): Promise<void> => {
     const projection = new Projection()
     const ledger = await openLedger({ bus, log, projection, mac, from: 0, reflected: 0, now })
@@ -99,6 +109,23 @@ t.test('a backup is verified, private, and nothing half-made stays', async (t) =
   t.equal(await codeThrown(backUp(options)), 'BACKUP_DIRECTORY_OPEN')
 })
 
+t.test('a book in SQLite is in the backup like every other, and is followed by one of its kind', async (t) => {
+  const { options, restoring, claim, writeBook } = await world(t, 'sqlite')
+  const { name, manifest } = await backUp(options)
+  t.same(manifest.book, { sequence: 8, claims: 7 })
+  t.match(manifest.files.find(({ path }) => path === 'claims.json'), { path: 'claims.json' })
+  await claim(9)
+  await writeBook()
+  const path = join(options.directory, name)
+  const { overwriting, unknown } = await survey(restoring(path))
+  t.equal(unknown.length, 1, 'what the backup does not know is found in it')
+  const { bookAside } = await restore(restoring(path), overwriting)
+  t.match(bookAside, /claims\.sqlite\.damaged-\d+$/)
+  await writeBook()
+  t.equal(await kindAt(options.bookFile), 'sqlite')
+  t.same((await backUp({ ...options, now: () => new Date(Date.now() + 1_000) })).manifest.book, { sequence: 8, claims: 7 })
+})
+
 t.test('a lost store is restored as it was: sequences, gaps, headers, times, and how far each consumer is', async (t) => {
   const { nats, bus, options, restoring } = await world(t)
   const before = await Promise.all(COPIED.map(async (name) => await contentOf(bus.raw.jsm, name, 1e9)))
@@ -130,7 +157,7 @@ t.test('a lost store is restored as it was: sequences, gaps, headers, times, and
 })
 
 t.test('what is there is overwritten only by who has seen it', async (t) => {
-  const { bus, claim, options, restoring, writeBook } = await world(t)
+  const { bus, nats, claim, options, restoring, writeBook } = await world(t)
   const path = join(options.directory, (await backUp(options)).name)
   await claim(20)
   await writeBook()
@@ -141,7 +168,7 @@ t.test('what is there is overwritten only by who has seen it', async (t) => {
   await claim(21)
   t.equal(await codeThrown(restore(restoring(path), seen.overwriting)), 'RESTORE_REFUSED', 'not what came meanwhile')
   t.equal((await bus.raw.jsm.streams.info('CLAIMS')).state.last_seq, 10, 'nothing was changed')
-  await bus.respond([])
+  await busOn(t, nats, 'claim-store')
   t.equal(await codeThrown(survey(restoring(path))), 'RESTORE_REFUSED', 'not while a service runs')
 })
 

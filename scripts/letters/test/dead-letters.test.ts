@@ -196,11 +196,14 @@ t.test('scripts/dead-letters', async (t) => {
   for (const secret of [member.wa_jid.slice(0, 13), '628120', 'eyJ', '25565', 'member"']) t.notOk((shown + listed.said).includes(secret), `${secret} is not shown`)
   t.match(await run(['show', String(second), '--reveal']), { said: member.wa_jid })
   t.match(await run(['show', String(sequence), '--reveal']), { said: 'eyJhbGciOiJFQ0RILUVTIn0.b.c.d.e' })
+  t.match(await run(['replay', String(sequence), '--dry-run', '--json']), { code: 0, said: '{"ok":true,"dry_run":true}' })
   t.match(await run(['replay', String(sequence)]), { code: 0, said: 'claim-store-servers has handled it' })
   t.match(await run(['replay', String(sequence)]), { code: 1, said: 'no such dead letter' })
   t.match(await run(['replay', String(second)]), { code: 2, said: 'MESSAGE_INVALID: claim-store-members could not handle it' })
-  const misunderstood = [[], ['replay'], ['replay', 'x'], ['list', '1'], ['show', '1', '2'], ['replay', '1', '--why', 'x'], ['discard', String(second)], ['discard', String(second), '--why', ''], ['purge', '1']]
-  t.ok((await Promise.all(misunderstood.map(async (wrong) => await run(wrong)))).every(({ code, said }) => code === 64 && said.startsWith('scripts/dead-letters list')), 'says how it is called')
+  const misunderstood = [[], ['replay'], ['replay', 'x'], ['list', '1'], ['show', '1', '2'], ['replay', '1', '--from', '1'], ['discard', String(second)], ['discard', String(second), '--why', ''], ['purge', '1']]
+  t.ok((await Promise.all(misunderstood.map(async (wrong) => await run(wrong)))).every(({ code, said }) => code === 64 && said === ''), 'knows when it is called wrongly')
+  t.match(await run(['discard', String(second), '--why', 'a test', '--dry-run']), { code: 0, said: 'Would be erased' })
+  t.match((await run(['list', '--json'])).said, `"sequence":${second},`, 'and it is still there')
   t.match(await run(['discard', String(second), '--why', 'a test']), { code: 0, said: 'Erased' })
   t.match(await run(['show', String(second)]), { code: 1 })
   await store.stop()

@@ -42,3 +42,15 @@ t.test('a connection that is deaf is found and made anew', async (t) => {
   await logged('connected to WhatsApp', 2)
   t.equal((await running.check(member(1), true)).membership, 'present')
 })
+
+t.test('a connection that is not let in is made anew, though the server is there', async (t) => {
+  const { whatsapp, bot, logged } = await world(t)
+  const running = await bot({ ROSTER_EVERY_MS: '200', OPEN_TIMEOUT_MS: '2000', ANSWER_TIMEOUT_MS: '300', DEAF_AFTER_MISSES: '2' })
+  await logged('connected to WhatsApp')
+  // Shakes hands with whoever comes, and says nothing else.
+  whatsapp.turnKnobs({ deaf: 'everything' })
+  await logged('the connection to WhatsApp has ended and is made anew', 2)
+  whatsapp.turnKnobs({ deaf: 'no' })
+  await logged('connected to WhatsApp', 2)
+  t.equal((await running.check(member(1), true)).membership, 'present')
+})

@@ -4,7 +4,9 @@ import { messageDelivered, messageOutbound, messageUndeliverable } from '../../.
 import { sentBucket } from '../../../contracts/streams.ts'
 import { createLog } from '../../common/log.ts'
 import { createDelivery, type Outbound } from '../delivery.ts'
+import { sendLogin } from '../../../contracts/requests.ts'
 import { jidOf, member, memberOf, outsider, seal, world, type World } from './harness.ts'
+import { claimOf, parties } from './parties.ts'
 
 // Baileys leaves timers of up to 30 s behind when a socket ends (7.0.0-rc14, lib/Socket/socket.js); in production the process ends by itself.
 t.teardown(() => { setImmediate(() => process.exit()) })
@@ -26,13 +28,14 @@ const say = async ({ bus }: World, data: Outbound): Promise<void> => {
 t.test('a login', async (t) => {
   const here = await world(t)
   const { whatsapp, bot, told, logged, lines } = here
-  await bot()
+  const running = await bot()
   await logged('connected to WhatsApp')
-  await say(here, await login(member(1), 'login-1'))
+  await say(here, await login(member(1), 'login-1', { requested_at: new Date(Date.now() - 100_000).toISOString() }))
   const [delivered] = await told(messageDelivered, 1)
   t.match(delivered, { id: 'message.delivered.v1:login-1', data: { message_id: 'login-1', kind: 'login', member_id: memberOf(member(1)) } })
   t.same(whatsapp.chat(member(1)).map(({ text }) => text), ['Server kamu siap!', password], 'arrives as two messages, the password alone in the second')
   t.ok(whatsapp.deliveries(member(1)).filter(({ own }) => !own).every(({ addressing }) => addressing === 'lid'), 'by the LID')
+  t.same([await running.metric('klaim_claim_lead_seconds_count'), await running.metric('klaim_claim_lead_seconds_bucket{le="90"'), await running.metric('klaim_claim_lead_seconds_bucket{le="120"')], [1, 0, 1], 'and its member waited since the claim was accepted')
   t.notOk(lines.some((line) => line.includes(password) || line.includes(member(1)) || line.includes('Server kamu siap')), 'and is in no log')
 
   await say(here, await login(member(1), 'login-old', { expires_at: new Date(Date.now() - 1).toISOString() }))
@@ -42,8 +45,34 @@ t.test('a login', async (t) => {
   t.same(Object.fromEntries((await told(messageUndeliverable, 3)).map(({ data }) => [data.message_id, data.code])),
     { 'login-old': 'MESSAGE_EXPIRED', 'login-nobody': 'WHATSAPP_NOT_REGISTERED', 'login-sealed': 'SEAL_UNREADABLE' }, 'that cannot be sent is told to be undeliverable')
   await told(messageDelivered, 2)
+  const undelivered = async (code: string) => await running.metric(`klaim_logins_undelivered_total{code="${code}"`)
+  t.same(await Promise.all(['MESSAGE_EXPIRED', 'WHATSAPP_NOT_REGISTERED', 'SEAL_UNREADABLE', 'WHATSAPP_REFUSED'].map(undelivered)), [1, 1, 1, 0], 'and is counted')
+  t.equal(await running.metric('klaim_claim_lead_seconds_count'), 1, 'of a login from before it was told, nobody knows how long it took')
   t.same(whatsapp.chat(outsider(1)).length, 2, 'somebody outside the group is written to by the LID as well')
   t.ok(whatsapp.deliveries(outsider(1)).filter(({ own }) => !own).every(({ addressing }) => addressing === 'lid'))
+})
+
+t.test('a login whose turn comes when a newer password was set and sent', async (t) => {
+  const here = await world(t)
+  const { whatsapp, bot, told, logged, bus } = here
+  const { passwords } = await parties(here, [claimOf(member(1))])
+  await bot()
+  await logged('connected to WhatsApp')
+  t.same(await (await bus('operator')).request(sendLogin, { claim_id: claimId }), { ok: true })
+  await say(here, await login(member(1), 'login-late'))
+  t.match((await told(messageUndeliverable, 1))[0]?.data, { message_id: 'login-late', code: 'LOGIN_REPLACED' }, 'is not sent')
+  t.equal(whatsapp.chat(member(1)).at(-1)?.text, passwords[0], 'and the last password in the chat is the one that opens the panel')
+  await say(here, await login(member(1), 'leave-late', { kind: 'leave_warning', parts: ['Gabung lagi'] }))
+  t.match((await told(messageDelivered, 1))[0]?.data, { message_id: 'leave-late' }, 'what else is said about the claim is')
+})
+
+t.test('a warning that is still true by the right clock', async (t) => {
+  const here = await world(t)
+  const { bot, told, logged } = here
+  await bot({}, () => new Date(Date.now() + 5 * 3_600_000))
+  await logged('connected to WhatsApp')
+  await say(here, await login(member(1), 'leave-1', { kind: 'leave_warning', parts: ['Gabung lagi'], expires_at: new Date(Date.now() + 4 * 3_600_000).toISOString() }))
+  t.match((await told(messageDelivered, 1))[0]?.data, { message_id: 'leave-1' }, 'is sent by a bot whose clock is five hours ahead')
 })
 
 t.test('a refused login', async (t) => {
@@ -51,11 +80,13 @@ t.test('a refused login', async (t) => {
   const { whatsapp, bot, told, logged } = here
   const running = await bot()
   await logged('connected to WhatsApp')
+  t.equal(await running.metric('klaim_whatsapp_restricted'), 0)
   whatsapp.turnKnobs({ refuseSends: { code: 463, remaining: -1 }, restrictedUntil: Math.floor(Date.now() / 1_000) + 3_600 })
   await say(here, await login(member(2), 'login-2'))
   t.match((await told(messageUndeliverable, 1))[0]?.data, { message_id: 'login-2', code: 'WHATSAPP_REACHOUT_LOCKED' })
   t.equal(whatsapp.deliveries(member(2)).filter(({ own }) => !own).length, 1, 'is tried once, and its second part never')
-  t.ok(await running.metric('klaim_whatsapp_reachout_locked_until_seconds') > Date.now() / 1_000, 'and WhatsApp was asked how long it locks us')
+  t.ok(await running.metric('klaim_whatsapp_reachout_locked_until_timestamp_seconds') > Date.now() / 1_000, 'and WhatsApp was asked how long it locks us')
+  t.equal(await running.metric('klaim_whatsapp_restricted'), 1, 'and that it is restricted shows')
   whatsapp.turnKnobs({ refuseSends: { code: 503, remaining: 1 }, restrictedUntil: null })
   await say(here, await login(member(3), 'login-3'))
   await told(messageDelivered, 1)
@@ -87,8 +118,9 @@ t.test('a bot that dies between storing and sending, and after sending', async (
   const message = await login(member(4), 'login-5')
   const ids = ['3EB0AAAAAAAAAAAAAAAAAA', '3EB0BBBBBBBBBBBBBBBBBB']
   const died = new Error('died')
+  const counted: string[] = []
   const dyingAt = (point: 'before' | 'after') => createDelivery({
-    bus: dying, sent, open: async () => password, askReachoutLock: async () => {}, log: createLog('bot', 'fatal'),
+    bus: dying, sent, open: async () => password, askReachoutLock: async () => {}, onConcluded: (_, outcome) => { counted.push(outcome) }, log: createLog('bot', 'fatal'),
     link: () => ({ messageId: () => ids.shift() as string }) as never,
     numbers: { canonical: async (digits) => digits, lidOf: async () => null, addressee: async (phone) => ({ phone }) },
     sender: { send: async () => { if (point === 'before') throw died; return { kind: 'accepted' } } },
@@ -101,6 +133,7 @@ t.test('a bot that dies between storing and sending, and after sending', async (
   t.notMatch((await sent.get('out.login-5'))?.text(), password, 'the password is not stored')
   await dyingAt('after')(message, 'x')
   t.equal((await told(messageDelivered, 1)).length, 1, 'a message that comes again is announced once')
+  t.same(counted, [], 'and counted by the one who wrote down what became of it')
   t.equal(whatsapp.deliveries(member(4)).filter(({ own }) => !own).length, 2, 'and not sent again')
   await running.stop()
 })

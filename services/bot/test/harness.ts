@@ -43,7 +43,7 @@ export interface World {
   /** Every log line of every bot in this world. */
   readonly lines: string[]
   bus: (service: ServiceName) => Promise<Bus>
-  bot: (settings?: Record<string, string>) => Promise<TestBot>
+  bot: (settings?: Record<string, string>, now?: () => Date) => Promise<TestBot>
   /** The session that the bots of this world use, linked to the double. */
   link: () => Promise<void>
   /** Events of one kind, oldest first. */
@@ -144,13 +144,13 @@ export async function world (t: Test, options: Options & { linked?: boolean } = 
       Object.assign(session.auth.creds, JSON.parse(whatsapp.createLinkedSession(), BufferJSON.reviver) as AuthenticationCreds)
       await session.saveCreds()
     },
-    bot: async (settings = {}) => {
+    bot: async (settings = {}, now = () => new Date()) => {
       const config = loadConfig(BotConfig, { ...env, ...settings })
       const metrics = createMetrics('bot')
       const from = lines.length
-      const running = await startBot(config, { log: createLog('bot', 'trace', write), metrics, now: () => new Date() }, () => {})
-      const opened = lines.slice(from).findLast((line) => line.includes('internalPort'))
-      const url = `http://127.0.0.1:${(JSON.parse(opened ?? '{}') as { internalPort?: number }).internalPort}`
+      const running = await startBot(config, { log: createLog('bot', 'trace', write), metrics, now }, () => {})
+      const opened = lines.slice(from).findLast((line) => line.includes('internal_port'))
+      const url = `http://127.0.0.1:${(JSON.parse(opened ?? '{}') as { internal_port?: number }).internal_port}`
       let stopped: Promise<void> | undefined
       const stop = async (): Promise<void> => { await (stopped ??= running.stop()) }
       stops.add(stop)

@@ -55,6 +55,16 @@ t.test('a holder that is cut off gives up before a standby takes over', async (t
   await taken.term.release()
 })
 
+t.test('a lease that was lost and taken by nobody is taken up again at once', async (t) => {
+  const bucket = await bus.bucket(leaseBucket)
+  await bucket.put('session', 'same')
+  const began = performance.now()
+  const term = await candidate('same')
+  t.ok(performance.now() - began < leaseMs / 2)
+  t.equal(term.isHeld(), true)
+  await term.release()
+})
+
 t.test('a lease lasts as long as it is renewed', async (t) => {
   const bucket = await bus.bucket(leaseBucket)
   const term = await candidate('steady')

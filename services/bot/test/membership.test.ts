@@ -5,7 +5,7 @@ import { rosterBucket } from '../../../contracts/streams.ts'
 import { createLog } from '../../common/log.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { createAnnouncer, type AnnouncerOptions } from '../announcer.ts'
-import { createBotMetrics } from '../metrics.ts'
+import { createBotMetrics, NO_BOT } from '../metrics.ts'
 import { internalSecret, jidOf, member, memberOf, outsider, world } from './harness.ts'
 
 // Baileys leaves timers of up to 30 s behind when a socket ends (7.0.0-rc14, lib/Socket/socket.js); in production the process ends by itself.
@@ -113,11 +113,10 @@ t.test('announcements of a bot that dies', async (t) => {
   const { bus, events } = await world(t)
   const working = await bus('bot')
   const bucket = await working.bucket(rosterBucket)
-  const gauges = { state: () => 'open' as const, rosterSize: () => 0, rosterAgeS: () => 0, isReliable: () => true, probeAgeS: () => 0, lockedUntilS: () => 0 }
   const died = new Error('died')
   const announcer = async (more: Partial<AnnouncerOptions> = {}) => await createAnnouncer({
     bucket, bus: working, groupId: '120363@g.us', memberIdOf: (waJid) => memberOf(waJid.split('@')[0] ?? ''), policy: { confirmReads: 3, confirmMs: 1_000 }, log: createLog('bot', 'fatal'),
-    metrics: createBotMetrics(createMetrics('bot'), gauges), ...more,
+    metrics: createBotMetrics(createMetrics('bot'), NO_BOT), ...more,
   })
   const reading = (...numbers: number[]) => ({ readAt: Date.now(), includesUs: true, people: numbers.map((n) => ({ phone: member(n), lid: `9${n}` })) })
   const said = async (): Promise<string[]> => [...(await events(memberJoined)).map(({ data }) => `+${data.wa_jid}`), ...(await events(memberLeft)).map(({ data }) => `-${data.wa_jid}`)]

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { INTERNAL_SECRET_HEADER } from '../../../contracts/http.ts'
-import { PAIRING_PATH } from '../internal-http.ts'
+import { GROUPS_PATH, PAIRING_PATH } from '../internal-http.ts'
 import type { PairingView } from '../pairing.ts'
 import { internalSecret, member, world, type TestBot } from './harness.ts'
 
@@ -37,6 +37,20 @@ t.test('linking by QR code', async (t) => {
   whatsapp.scan(await until('a new QR code', async () => (await pairingOf(next)).qr))
   await logged('connected to WhatsApp', 3)
   t.equal((await next.check(member(1), true)).membership, 'present', 'unlinked, it can be linked again')
+})
+
+t.test('which groups there are, for who looks for the id of theirs', async (t) => {
+  const { whatsapp, bot, logged, until } = await world(t)
+  const groupsOf = async (secret: string) => await fetch(new URL(GROUPS_PATH, running.url), { headers: { [INTERNAL_SECRET_HEADER]: secret } })
+  const running = await bot({ GROUP_ID: '120363000000000009@g.us' })
+  await logged('the bot is not in the group')
+  const found = await groupsOf(internalSecret)
+  t.equal(found.headers.get('cache-control'), 'no-store')
+  t.match(await found.json(), [{ id: whatsapp.group, subject: 'Klaim', size: whatsapp.people().filter(({ number }) => whatsapp.isMember(number)).length }])
+  t.equal((await groupsOf('somebody-else')).status, 401)
+  whatsapp.closeConnections(406)
+  await until('the bot stops', async () => (await running.ready())['whatsapp'] === 'stopped' || undefined)
+  t.equal((await groupsOf(internalSecret)).status, 503, 'nobody knows while the bot is not connected')
 })
 
 t.test('linking where WhatsApp wants the code scanned twice', async (t) => {

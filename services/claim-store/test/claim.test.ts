@@ -1,36 +1,15 @@
 import t from 'tap'
 import fc from 'fast-check'
-import { CLOCK_DIFFERENCE_MS_MAX, CONFIRMATION_AGE_MS_MAX, decide, dueAt, evolve, FORMER_MAX, WARNING_MS_MIN, type Claim, type ClaimEvent, type Command, type Decision, type Server } from '../claim.ts'
+import { CLOCK_DIFFERENCE_MS_MAX, CONFIRMATION_AGE_MS_MAX, decide, dueAt, evolve, FORMER_MAX, WARNING_MS_MIN, type Claim, type ClaimEvent, type Command, type Decision } from '../claim.ts'
+import { activated, asked as ASKED, deleted, failed, first, given, grace, HOUR, job, now, other, requestedWith, scheduledBy, server, started, statesOf } from './claims.ts'
 
-const HOUR = 3_600_000
-const grace = 4 * HOUR
-const now = Date.parse('2026-03-01T12:00:00Z')
-const first = '11111111-1111-4111-8111-111111111111'
-const other = '22222222-2222-4222-8222-222222222222'
-const job = `${first}-d1`
-const server: Server = { user_id: 7, server_id: 8, allocation_id: 9, identifier: 'abcd1234', address: { host: 'node', port: 25565 }, username: 'member-1', sealed_password: 'a.b.c.d.e' }
-const asked = { claimId: first, memberId: 'abcdefghijklmnopqrst', waJid: '6281200000001@s.whatsapp.net', language: 'id', username: 'member-1', template: 'nodejs', templateVersion: 1, idempotencyKeyHash: undefined } as const
+const asked = { ...ASKED, idempotencyKeyHash: undefined }
 const departure = { deleteJobId: job, leftAt: now - grace, dueAt: now }
 
-const requested: ClaimEvent = { type: 'Requested', at: now - 24 * HOUR, ...asked }
-const activated: ClaimEvent = { type: 'Activated', server }
-const scheduled: ClaimEvent = { type: 'DeletionScheduled', departure, reason: 'left', movement: { sequence: 10, at: departure.leftAt } }
+const requested = requestedWith(undefined)
+const scheduled = scheduledBy(departure)
 const cancelled: ClaimEvent = { type: 'DeletionCancelled', deleteJobId: job, reason: 'returned', movement: { sequence: 11, at: departure.leftAt + 1 } }
-const started: ClaimEvent = { type: 'DeletionStarted', deleteJobId: job }
-const deleted: ClaimEvent = { type: 'Deleted', deleteJobId: job, userDeleted: true }
-const failed: ClaimEvent = { type: 'Failed', code: 'INSTALL_TIMEOUT', step: 'install' }
-
-const given = (...events: ClaimEvent[]): Claim => events.reduce(evolve, { status: 'none' } as Claim)
-const STATES: Record<string, Claim> = {
-  none: given(),
-  creating: given(requested),
-  'creating, left': given(requested, scheduled),
-  active: given(requested, activated),
-  leaving: given(requested, activated, scheduled),
-  deleting: given(requested, activated, scheduled, started),
-  failed: given(requested, failed),
-  deleted: given(requested, activated, scheduled, started, deleted),
-}
+const STATES: Record<string, Claim> = statesOf(requested, scheduled)
 
 const COMMANDS = {
   'the same request': { type: 'Request', now, ...asked },
@@ -159,6 +138,13 @@ t.test('the same tap finds the same claim', async (t) => {
   const claim = given({ type: 'Requested', at: now, ...asked, idempotencyKeyHash: hash })
   t.equal(inAWord(decide(claim, { type: 'Request', now, ...asked, claimId: other, idempotencyKeyHash: hash })), '·')
   t.equal(inAWord(decide(claim, { type: 'Request', now, ...asked, claimId: other, idempotencyKeyHash: 'b'.repeat(64) })), 'ALREADY_CLAIMED')
+})
+
+t.test('while no claims are taken', async (t) => {
+  const hash = 'a'.repeat(64)
+  const again = { type: 'Request', now, ...asked, claimId: other, isClosed: true } as const
+  for (const [name, claim] of Object.entries(STATES)) t.equal(inAWord(decide(claim, again)), 'CLAIMS_CLOSED', `${name}: who asks is told so, and nothing of what there is`)
+  t.equal(inAWord(decide(given({ type: 'Requested', at: now, ...asked, idempotencyKeyHash: hash }), { ...again, idempotencyKeyHash: hash })), '·', 'but whose claim was taken a moment ago finds it')
 })
 
 t.test('over any history', async (t) => {

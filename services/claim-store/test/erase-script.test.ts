@@ -42,6 +42,7 @@ t.test('scripts/erase', async (t) => {
   const before = asked.length
   for (const args of [['0812 0000 0001'], ['+6281200000001'], [claim_id, member_id], ['--no', 'x']]) t.equal((await run(args)).code, 64, `${args.join(' ')} is refused`)
   t.equal((await run([], { stdin: 'nobody\n' })).code, 64)
+  t.match(await run([]), { code: 64, said: '' }, 'nothing is no number')
   t.equal(asked.length, before)
   await claimStore.close()
   t.match(await run([claim_id]), { code: 69, said: 'CLAIM_STORE_AWAY' }, 'says when claim-store is away')

@@ -7,12 +7,14 @@ import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { filesHolding } from '../../../deploy/staging/nats/files.ts'
 import { claimErased } from '../../../contracts/events/claims.ts'
 import { serverFailed, serverReady } from '../../../contracts/events/servers.ts'
-import { createClaim, eraseMember, getClaim, listClaims } from '../../../contracts/requests.ts'
+import type { Acted } from '../../../contracts/events/operations.ts'
+import { createClaim, deleteStrayServer, eraseMember, getClaim, listClaims } from '../../../contracts/requests.ts'
 import { createBus, type Bus } from '../../common/bus.ts'
 import type { ServiceName } from '../../../contracts/define.ts'
 import { createLog } from '../../common/log.ts'
 import { memberIdOf } from '../../common/member-id.ts'
 import { createMetrics } from '../../common/metrics.ts'
+import { onWord } from '../../common/operations.ts'
 import { scratch } from '../../common/test/scratch.ts'
 import { createMac } from '../mac.ts'
 import { start } from '../main.ts'
@@ -100,7 +102,7 @@ async function world (t: Test) {
 }
 
 t.test('a former member who is erased', async (t) => {
-  const { claimStore, gateway, somebody, failed, active, held, onlyTheWord, inStore, inBook, lines } = await world(t)
+  const { claimStore, gateway, provisioner, somebody, failed, active, held, onlyTheWord, inStore, inBook, lines } = await world(t)
   const stop = await claimStore()
   const [member, other] = [somebody(), somebody()]
   const first = await failed(member)
@@ -108,6 +110,9 @@ t.test('a former member who is erased', async (t) => {
   await failed(other)
   for (const subject of [`dead.claims.${member.member_id}.failed`, `dead.servers.${first}.ready`, `dead.messages.outbound.failed-${second}`]) await gateway.raw.js.publish(subject, JSON.stringify({ wa_jid: member.wa_jid }))
   await gateway.raw.js.publish(`dead.claims.${other.member_id}.failed`, JSON.stringify({ wa_jid: other.wa_jid }))
+  const acted = async (about: { memberId: string }, why: string): Promise<void> => { await onWord(provisioner, { request: deleteStrayServer, by: 'on call', why, about }, async () => ({ ok: true as const })) }
+  await acted({ memberId: member.member_id }, 'deed-before')
+  await acted({ memberId: other.member_id }, 'deed-other')
   await until('the book has it', async () => inBook(member.number))
   t.ok(inStore('CLAIMS', member.number).length > 0 && inStore('DEAD_LETTERS', member.number).length > 0, 'was there before')
 
@@ -118,12 +123,24 @@ t.test('a former member who is erased', async (t) => {
   t.same(inStore('CLAIMS', `name-${member.number}`), [], 'nor a name')
   t.same(inStore('CLAIMS', `claim.failed.v1:${second}`), [], 'nor an event of a claim')
   t.same([first, second].map((id) => inStore('DEAD_LETTERS', id)), [[], []], 'nor anything in a dead letter')
+  await until('what was done about them is gone', async () => inStore('OPERATIONS', 'deed-before').length === 0)
+  t.not(inStore('OPERATIONS', 'deed-other').length, 0)
+  const words = async (): Promise<string[]> => {
+    const found: string[] = []
+    for await (const { data } of await gateway.raw.jsm.direct.getBatch('OPERATIONS', { seq: 1, batch: 100, next_by_subj: `operations.*.${member.member_id}` })) {
+      const { operation, by, why, outcome = 'asked' } = JSON.parse(new TextDecoder().decode(data)) as Acted
+      found.push(`${operation} ${by} ${why} ${outcome}`)
+    }
+    return found
+  }
+  t.same(await words(), ['erase on call asked to asked', 'erase on call asked to done'], 'but who had them erased and why stays as long as the word of it')
   for (const claim_id of [first, second]) t.same(await gateway.request(getClaim, { claim_id }), { ok: false, rejection: 'NOT_FOUND' }, 'is not known by a claim')
   t.same(await gateway.request(getClaim, { wa_jid: member.wa_jid }), { ok: false, rejection: 'NOT_FOUND' }, 'nor by the number')
   t.equal((await gateway.request(listClaims, {})).claims.length, 1, 'nor in the list')
   await until('the book forgets', async () => !inBook(member.number) && !inBook(first) && !inBook(second))
   t.ok(inBook(other.number) && inStore('CLAIMS', other.number).length > 0 && inStore('DEAD_LETTERS', other.number).length > 0, 'while others stay')
   t.same(await gateway.request(eraseMember, { wa_jid: member.wa_jid, ...word }), { ok: false, rejection: 'NOT_FOUND' }, 'is not there to be erased again')
+  t.equal((await words()).length, 2, 'and of whom nothing is known nothing is said')
   await t.rejects(gateway.request(createClaim, { claim_id: first, wa_jid: member.wa_jid, username: 'name', template: 'nodejs', template_version: 1, language: 'id' }), { code: 'LEDGER_CONTENDED' },
     'nor made again by a late copy of their request, whose id the stream still remembers')
 
@@ -259,6 +276,7 @@ t.test('the word that somebody was erased', async (t) => {
   await until('the older word is gone', async () => Object.keys(await held(one.member_id)).length === 0)
   await isMuchLaterDone()
   t.same(inStore('CLAIMS', one.member_id), [], 'is then erased as well, pseudonym and all')
+  t.same(inStore('OPERATIONS', one.member_id), [], 'and so is who had them erased, and why')
   t.same(await held(other.member_id), { erased: 1 }, 'unless it is the newest of the ledger, for which everybody waits who reads it')
   await muchLater()
 

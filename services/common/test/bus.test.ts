@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { memberJoined, memberLeft } from '../../../contracts/events/members.ts'
 import { deletionDue, deletionUnscheduled, pendingSubject } from '../../../contracts/events/deletions.ts'
-import { getBrake, setBrake } from '../../../contracts/requests.ts'
+import { eraseMember, getBrake, listClaims, setBrake } from '../../../contracts/requests.ts'
 import { brakeBucket, reaperDue, reaperMembers } from '../../../contracts/streams.ts'
 import { answering, createBus, type Bus } from '../bus.ts'
 import { on, type Delivery } from '../consume.ts'
@@ -135,6 +135,34 @@ t.test('a question', async (t) => {
   t.same(await operator.request(getBrake, {}), off, 'is answered')
   await t.rejects(operator.request(setBrake, { tripped: true, by: 'x', why: 'y' }), { code: 'NATS_UNAVAILABLE', kind: 'transient' }, "brings back the answerer's code")
   await t.rejects(operator.request(setBrake, { tripped: 'no' } as never), { code: 'QUESTION_INVALID', kind: 'permanent' }, 'that is malformed is refused')
+})
+
+t.test('a question that found no answer is asked again where that does no harm', async (t) => {
+  const claimStore = await busOf(t, 'claim-store')
+  const operator = await busOf(t, 'operator')
+  const asked = { list: 0, erase: 0 }
+  // As if a node of NATS had been lost with the first question.
+  const lost = new Promise<never>(() => {})
+  await claimStore.respond([
+    answering(listClaims, async () => asked.list++ === 0 ? await lost : { ok: true as const, claims: [] }),
+    answering(eraseMember, async () => asked.erase++ === 0 ? await lost : { ok: true as const, member_id: member }),
+  ])
+  t.same(await operator.request(listClaims, {}), { ok: true, claims: [] })
+  t.equal(asked.list, 2)
+  await t.rejects(operator.request(eraseMember, { member_id: member, by: 'x', why: 'y' }), { code: 'CLAIM_STORE_AWAY' })
+  t.equal(asked.erase, 1, 'and only there')
+})
+
+t.test('so is one that could not be answered just then', async (t) => {
+  const claimStore = await busOf(t, 'claim-store')
+  const operator = await busOf(t, 'operator')
+  let asked = 0
+  await claimStore.respond([answering(listClaims, async () => {
+    if (asked++ === 0) throw transient('LEDGER_CONTENDED', 'in a moment')
+    return { ok: true as const, claims: [] }
+  })])
+  t.same(await operator.request(listClaims, {}), { ok: true, claims: [] })
+  t.equal(asked, 2)
 })
 
 t.test('a bucket gives a key to one of many', async (t) => {

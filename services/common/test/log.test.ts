@@ -39,12 +39,12 @@ t.test('no way of logging lets a secret out', async (t) => {
 })
 
 t.test('a line says what was chosen', async (t) => {
-  const line = JSON.parse(written((log) => log.warn({ claimId: 'c1', err: permanent('STORE_CORRUPT', 'the file is damaged') }, 'command rejected'))) as Record<string, unknown>
-  t.match(line, { level: 'warn', service: 'test', claimId: 'c1', msg: 'command rejected', err: { type: 'Fault', code: 'STORE_CORRUPT', message: 'the file is damaged' } })
+  const line = JSON.parse(written((log) => log.warn({ claim_id: 'c1', err: permanent('STORE_CORRUPT', 'the file is damaged') }, 'command rejected'))) as Record<string, unknown>
+  t.match(line, { level: 'warn', service: 'test', claim_id: 'c1', msg: 'command rejected', err: { type: 'Fault', code: 'STORE_CORRUPT', message: 'the file is damaged' } })
   t.match(line['time'], /^\d{4}-.*Z$/)
   const ids = {
-    claimId: '702855d9-0aeb-4a24-9bc4-992312345678', messageId: 'leave-702855d9-0aeb-4a24-9bc4-992c3b89173c-d1-1795523651', memberId: 'ok6kcrt4dfl57rz2f45z', job: '702855d9-0aeb-4a24-9bc4-123456789012-d12',
-    cause: 'claim.deletion_scheduled.v1:702855d9-0aeb-4a24-9bc4-992c3b89173c-d1:1795523651000', until: '2026-11-24T12:34:02.184Z', durationMs: 86_400_000, version: '7.0.0-rc14', address: '127.65.100.200:20100',
+    claim_id: '702855d9-0aeb-4a24-9bc4-992312345678', message_id: 'leave-702855d9-0aeb-4a24-9bc4-992c3b89173c-d1-1795523651', member_id: 'ok6kcrt4dfl57rz2f45z', job: '702855d9-0aeb-4a24-9bc4-123456789012-d12',
+    cause: 'claim.deletion_scheduled.v1:702855d9-0aeb-4a24-9bc4-992c3b89173c-d1:1795523651000', until: '2026-11-24T12:34:02.184Z', duration_ms: 86_400_000, version: '7.0.0-rc14', address: '127.65.100.200:20100',
   }
   t.match(JSON.parse(written((log) => log.info(ids, 'x'))), ids, 'ids, times and addresses stay')
 })

@@ -1,9 +1,10 @@
 import t from 'tap'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
-import { BUCKETS, CONSUMERS, STREAMS } from '../../../contracts/streams.ts'
+import { BUCKETS, CONSUMERS, STREAMS, STORED } from '../../../contracts/streams.ts'
 import { connectNats } from '../connect.ts'
 import { ensureTopology } from '../topology.ts'
+import { bucketConfig, consumerConfig, differences, streamConfig } from '../topology-config.ts'
 
 const nats = await startKlaimNats({ bare: true })
 t.teardown(() => nats.close())
@@ -13,7 +14,7 @@ const jsm = await jetstreamManager(connection)
 
 /** What the server has, without what it counts. */
 async function everything (): Promise<unknown> {
-  const streams = await Promise.all([...STREAMS.map(({ name }) => name), ...BUCKETS.map(({ name }) => `KV_${name}`)].map(async (name) => (await jsm.streams.info(name)).config))
+  const streams = await Promise.all(STORED.map(async (name) => (await jsm.streams.info(name)).config))
   const consumers = await Promise.all(CONSUMERS.map(async ({ stream, name }) => (await jsm.consumers.info(stream, name)).config))
   // The server notes in the metadata which version of it changed what.
   return [...streams, ...consumers].map((config) => ({ ...config, metadata: undefined }))
@@ -43,4 +44,15 @@ t.test('nothing changes a second time', async (t) => {
   const before = await everything()
   await ensureTopology(connection)
   t.same(await everything(), before)
+})
+
+t.test('what is described and what is there', async (t) => {
+  const of = async (stream: string): Promise<object> => (await jsm.streams.info(stream)).config
+  for (const definition of STREAMS) t.same(differences(await of(definition.name), streamConfig(definition, 1)), [], `${definition.name} is as described`)
+  for (const definition of BUCKETS) t.same(differences(await of(`KV_${definition.name}`), bucketConfig(definition, 1)), [], `${definition.name} is as described`)
+  for (const definition of CONSUMERS) t.same(differences((await jsm.consumers.info(definition.stream, definition.name)).config, consumerConfig(definition)), [], `${definition.name} is as described`)
+  const ledger = STREAMS.find(({ name }) => name === 'CLAIMS') as typeof STREAMS[number]
+  const config = await of('CLAIMS')
+  t.same(differences({ ...config, max_bytes: 1, max_msgs: 100 }, streamConfig(ledger, 1)), [{ field: 'max_bytes', is: 1, shouldBe: ledger.maxBytes }, { field: 'max_msgs', is: 100, shouldBe: undefined }], 'a limit of which the description says nothing is named too')
+  t.same(differences(config, streamConfig(ledger, 3)).map(({ field }) => field), ['num_replicas'])
 })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { setTimeout as delay } from 'node:timers/promises'
 import { ClaimProgress } from '../../../contracts/http.ts'
 import { STEPS } from '../../../contracts/codes.ts'
 import { validatorOf } from '../../common/envelope.ts'
@@ -93,4 +94,16 @@ t.test('health', async (t) => {
   const away = await world.app(t, {}, { bus: { request: async () => { throw new Error('not asked') }, isConnected: () => false } })
   t.same([(await away.inject('/healthz')).statusCode, (await away.inject('/readyz')).statusCode], [200, 503])
   t.equal((await app.inject('/metrics')).statusCode, 404, 'metrics are not public')
+})
+
+t.test('a look that takes longer than three seconds', async (t) => {
+  const app = await world.app(t)
+  await world.nats.kill('SIGSTOP')
+  const looking = app.inject({ url })
+  await delay(3_200)
+  await world.nats.kill('SIGCONT')
+  await looking
+  const answered = world.logLines.map((line) => JSON.parse(line) as { level: string, msg: string, duration_ms?: number }).filter(({ msg }) => msg === 'request answered')
+  t.match(answered.at(-1), { level: 'info', duration_ms: Number })
+  t.ok((answered.at(-1)?.duration_ms ?? 0) >= 3_000 && answered.some(({ level }) => level === 'debug'), 'is in the log, unlike the others')
 })

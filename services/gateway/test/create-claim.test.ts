@@ -154,7 +154,7 @@ t.test('limits', async (t) => {
 })
 
 t.test('the log holds no number, no password and no body', async (t) => {
-  t.ok(world.logLines.some((line) => line.includes('"claimId"') && line.includes('"route":"/api/claim"')))
+  t.ok(world.logLines.some((line) => line.includes('"claim_id"') && line.includes('"route":"/api/claim"')))
   t.ok(world.logLines.some((line) => line.includes('"code":"NOT_MEMBER"')))
   t.same(world.logLines.filter((line) => /81200000001|0812|chosen-and-dropped|member1|secret upstream|127\.0\.0\.1/.test(line)), [])
 })

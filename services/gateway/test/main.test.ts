@@ -1,4 +1,5 @@
 import t from 'tap'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { loadConfig } from '../../common/config.ts'
 import { createLog } from '../../common/log.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { Config } from '../config.ts'
+import { signatureOf } from '../webhook-signature.ts'
 import { start } from '../main.ts'
 
 const root = join(import.meta.dirname, '../../..')
@@ -49,3 +51,22 @@ t.test('the service', async (t) => {
   await gateway.stop()
   await t.rejects(fetch(`http://127.0.0.1:${port}/healthz`), 'and stops')
 })
+
+for (const minutes of [-300, -10, 10]) {
+  t.test(`a gateway whose clock is ${minutes} minutes ahead`, async (t) => {
+    const port = await freePort()
+    const secret = 'w'.repeat(32)
+    const group = '120363000000000001@g.us'
+    const config = loadConfig(Config, { ...environment, HTTP_PORT: String(port), WEBHOOK_SECRETS: secret, GROUP_ID: group, MEMBER_ID_KEY: 'k'.repeat(32) })
+    const gateway = await start(config, { log: createLog('gateway', 'silent', () => {}), metrics: createMetrics('gateway'), now: () => new Date(Date.now() + minutes * 60_000) })
+    t.teardown(async () => { await gateway.stop() })
+    const tell = async (signedAt: number): Promise<number> => {
+      const body = JSON.stringify({ event: 'leave', wa_jid: '6281200000001@s.whatsapp.net', group_id: group, occurred_at: new Date(Date.now() - 1_000).toISOString(), nonce: randomUUID() })
+      const timestamp = String(Math.floor(signedAt / 1_000))
+      const headers = { 'content-type': 'application/json', 'x-timestamp': timestamp, 'x-signature': signatureOf(secret, timestamp, Buffer.from(body)) }
+      return (await fetch(`http://127.0.0.1:${port}/api/whatsapp-webhook`, { method: 'POST', headers, body })).status
+    }
+    t.equal(await tell(Date.now()), 202, 'takes what an outside bot signs by a right clock')
+    t.equal(await tell(Date.now() + minutes * 60_000), 401, 'and nothing by its own')
+  })
+}

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Test, TAP } from 'tap'
 import type { Static } from 'typebox'
 import type { CheckMemberAnswer } from '../../../contracts/http.ts'
-import { limitsStream } from '../../../contracts/streams.ts'
+import { admissionBucket, limitsStream } from '../../../contracts/streams.ts'
 import { createClaim, getClaim, type ClaimView } from '../../../contracts/requests.ts'
 import { startKlaimNats, type KlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { answering, createBus, type Bus } from '../../common/bus.ts'
@@ -15,6 +15,7 @@ import { createMembership } from '../../common/membership.ts'
 import { loadMessages } from '../../common/messages.ts'
 import { createMetrics, type Metrics } from '../../common/metrics.ts'
 import { loadTemplates } from '../../common/templates.ts'
+import { createAdmission, createDoor } from '../admission.ts'
 import { createApp, type AppOptions } from '../app.ts'
 import type { App } from '../gateway.ts'
 
@@ -50,6 +51,9 @@ export async function startWorld (t: TAP): Promise<World> {
   const busOf = async (service: 'gateway' | 'claim-store'): Promise<Bus> => await createBus({ ...nats.playing(service), log, metrics: createMetrics(service), now: () => new Date() })
   const bus = await busOf('gateway')
   t.teardown(() => bus.close())
+  const admissions = await bus.bucket(admissionBucket)
+  await bus.respond(createDoor(bus, admissions, log))
+  const admission = createAdmission(admissions)
   const messages = loadMessages(join(root, 'config/messages'))
   const templates = loadTemplates(join(root, 'config/templates.json'))
 
@@ -99,7 +103,7 @@ export async function startWorld (t: TAP): Promise<World> {
       const app = await createApp({
         // Counts of limits are kept under the secret: with its own, no app counts what was asked of another.
         config: { INTERNAL_SECRET: randomUUID(), HTTP_SOCKETS_MAX: 1000, RATE_LIMIT_IP_PER_MINUTE: 1000, RATE_LIMIT_JID_PER_MINUTE: 1000, RATE_LIMIT_STATUS_PER_MINUTE: 1000, ...config },
-        bus, counters: bus.counters(limitsStream), membership, messages, templates, log, metrics: klaimMetrics, now: () => new Date(), ...options,
+        bus, counters: bus.counters(limitsStream), membership, admission, messages, templates, log, metrics: klaimMetrics, now: () => new Date(), ...options,
       })
       t.teardown(() => app.close())
       return Object.assign(app, { klaimMetrics })

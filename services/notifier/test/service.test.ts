@@ -101,6 +101,6 @@ t.test('the notices of a member who is erased', async (t) => {
 })
 
 t.test('the log holds no number', async (t) => {
-  t.ok(lines.some((line) => line.includes('notice stored')))
+  t.ok(lines.some((line) => line.includes('"event":"message.outbound"')))
   t.notOk(lines.some((line) => line.includes('6281200000001') || line.includes('cccc')))
 })

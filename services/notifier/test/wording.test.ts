@@ -25,13 +25,14 @@ for (const language of LANGUAGES) {
     ...Object.fromEntries(FAILURE_CODES.map((code) => [code, wording.failed({ ...to, code, step: 'install' })])),
     left: wording.deletionScheduled({ ...to, delete_job_id: job, deletion_scheduled_at: due, left_at: due, reason: 'left' }),
     outage: wording.deletionScheduled({ ...to, delete_job_id: job, deletion_scheduled_at: due, left_at: due, reason: 'outage' }),
-    operator: wording.deletionScheduled({ ...to, delete_job_id: job, deletion_scheduled_at: due, left_at: due, reason: 'operator' }),
+    operator: wording.deletionScheduled({ ...to, delete_job_id: job, deletion_scheduled_at: due, left_at: due, reason: 'operator', operation: 'extend' }),
+    now: wording.deletionScheduled({ ...to, delete_job_id: job, deletion_scheduled_at: due, left_at: due, reason: 'operator', operation: 'delete', even_if_present: true }),
     cancelled: wording.deletionCancelled({ ...to, delete_job_id: job, reason: 'returned' }),
     cancelledByOperator: wording.deletionCancelled({ ...to, delete_job_id: job, reason: 'operator' }),
     deleted: wording.deleted({ ...to, delete_job_id: job, user_deleted: true }),
     accountKept: wording.deleted({ ...to, delete_job_id: job, user_deleted: false }),
   })
-  const { login, renamed, left, outage, operator, cancelled, cancelledByOperator, deleted, accountKept } = notices() as Record<string, Notice> & { login: Notice }
+  const { login, renamed, left, outage, operator, now, cancelled, cancelledByOperator, deleted, accountKept } = notices() as Record<string, Notice> & { login: Notice }
 
   t.test(`${language}: every notice`, async (t) => {
     for (const [name, notice] of Object.entries(notices())) {
@@ -63,7 +64,9 @@ for (const language of LANGUAGES) {
     t.equal(left?.message_id, `leave-${job}-1795487400`)
     t.equal(left?.expires_at, due, 'is not sent after the time it speaks of')
     t.match(outage?.parts[0], language === 'id' ? /diundur|undur/ : /put off/)
-    t.notMatch(operator?.parts[0], language === 'id' ? /Gabung lagi/ : /Rejoin/, 'does not promise that returning undoes what an operator decided')
+    t.match(operator?.parts[0], language === 'id' ? /Gabung lagi/ : /Rejoin/)
+    t.notMatch(now?.parts[0], language === 'id' ? /Gabung lagi|WIB/ : /Rejoin|WIB/, 'does not promise that returning undoes what an operator decided')
+    t.ok(Date.parse(now?.expires_at ?? '') > Date.parse(due), 'which is told although it is due at once')
   })
 
   t.test(`${language}: what became of the deletion`, async (t) => {

@@ -29,7 +29,7 @@ t.test('the panel is compared with the ledger, and nothing more', async (t) => {
   await shows('SERVER_WITHOUT_CLAIM', 0)
   t.same(Object.entries(callsOf(w.panel)).filter(([route]) => !route.startsWith('GET')), before, 'by reading alone')
   const said = w.lines.filter((line) => line.includes('ledger and panel disagree'))
-  t.match(said[0], `"claimId":"${request.claim_id}"`, 'the log has the ids')
+  t.match(said[0], `"claim_id":"${request.claim_id}"`, 'the log has the ids')
   t.notMatch(said.join(''), request.wa_jid.slice(0, 13))
 })
 

@@ -38,6 +38,12 @@ t.test('ledger and panel', async (t) => {
   t.same(kindsOf([claim(1)], [], [], new Set()), [], 'nor of what changed meanwhile')
 })
 
+t.test('a server without a claim', async (t) => {
+  const owners = (users: readonly Account[]): unknown[] => panelDrift([claim(1, { status: 'failed' })], all([claim(1)]), { servers: [server(1)], users }, DOMAIN).map(({ owner }) => owner)
+  t.same(owners([user(1)]), ['member'], 'is in the hands of the member')
+  for (const [what, users] of Object.entries({ 'an administrator': [user(1, { root_admin: true })], 'another member': [user(1, { external_id: jidOf(2) })], 'nobody who is listed': [] })) t.same(owners(users), ['other'], `or of ${what}`)
+})
+
 t.test('an account without a living claim', async (t) => {
   const past = claim(1, { status: 'deleted' })
   t.same(kindsOf([past], [], [user(1)]), ['USER_WITHOUT_CLAIM'])
@@ -59,6 +65,7 @@ t.test('ledger and group', async (t) => {
   t.same(kinds([claim(1)], 'absent'), ['MEMBER_ABSENT_NOT_SCHEDULED'])
   t.same(kinds([leaving(1)], 'absent'), [])
   t.same(kinds([leaving(1)], 'present'), ['SCHEDULED_BUT_PRESENT'])
+  t.same(kinds([{ ...leaving(1), deletion_even_if_present: true }], 'present'), [], 'unless an operator wants it so')
   t.same(kinds([leaving(1)], 'absent', false), ['SCHEDULE_MISSING'])
   t.same(kinds([leaving(1, { deletion_scheduled_at: at })], 'absent', false), [], 'what is due may be between two wake-ups')
   t.same(kinds([leaving(1, { deletion_started: true })], 'present', false), [], 'after the point of no return nothing is to be said')

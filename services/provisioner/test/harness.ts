@@ -47,6 +47,10 @@ export interface World {
   /** The event that ends the claim's making or its deletion. */
   ended (claimId: string, names?: ReadonlyArray<ServerEvent['name']>): Promise<ServerEvent>
   said (claimId: string): ServerEvent[]
+  /** What the ledger says of this claim from now on. */
+  stands (claimId: string, view: Partial<ClaimView>): void
+  /** How wrong the clock of every provisioner is. */
+  readonly clock: { wrongMs: number }
   /** The ledger stands by this claim no more. */
   forget (claimId: string): void
   bucket (name: string, key: string): Promise<string | undefined>
@@ -100,14 +104,16 @@ export async function world (t: Test, options: { panel?: PanelOptions, templates
   }
   saveTemplates()
 
+  const clock = { wrongMs: 0 }
   const said = (claimId: string): ServerEvent[] => events.filter(({ data }) => (data as { claim_id: string }).claim_id === claimId)
   return {
-    nats, panel, claimStore, templates, lines, said, saveTemplates,
+    nats, panel, claimStore, templates, lines, said, saveTemplates, clock,
+    stands: (claimId, view) => { asked.set(claimId, { ...asked.get(claimId) as ClaimView, ...view }) },
     forget: (claimId) => { asked.delete(claimId) },
     provisioner: async (changes = {}) => {
       const config = loadConfig(Config, configOf({ nats, panel, saveTemplates }, changes))
       const metrics = createMetrics('provisioner')
-      const running = await start(config, { log, metrics, now: () => new Date() })
+      const running = await start(config, { log, metrics, now: () => new Date(Date.now() + clock.wrongMs) })
       let stopped: Promise<void> | undefined
       const stop = async (): Promise<void> => { await (stopped ??= running.stop()) }
       t.teardown(stop)

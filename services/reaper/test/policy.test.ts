@@ -30,8 +30,11 @@ t.test('a deletion that falls due', async (t) => {
     ['waits for the pace', claim(), { paceAllows: false }, { kind: 'postpone', reason: 'pace' }],
     ['is just on time at the end of an outage as long as allowed', claim(), { now: now + 4 * HOUR }, null],
     ['is promised anew after a longer outage', claim(), { now: now + 4 * HOUR + 1 }, { kind: 'postpone', reason: 'outage' }],
+    ['waits for the time it was put off to, though the ledger does not know of it yet', claim(), { now: now + 5 * HOUR, postponedAt: now + 6 * HOUR }, { kind: 'wait', until: now + 6 * HOUR }],
     ['is not promised anew where we put it off ourselves', claim(), { now: now + 30 * HOUR, postponedAt: now + 29 * HOUR }, null],
     ['is promised anew in spite of the brake: the warning is stale', claim(), { now: now + 120 * HOUR, brakeIsOn: true }, { kind: 'postpone', reason: 'outage' }],
+    ['is confirmed without a look at the group where the ledger wants it so', claim({ deletion_even_if_present: true }), {}, { kind: 'confirm', seenAt: now, evenIfPresent: true }],
+    ['and waits for brake and time even then', claim({ deletion_even_if_present: true }), { brakeIsOn: true }, { kind: 'postpone', reason: 'brake' }],
   ]
   for (const [name, view, circumstances, verdict] of table) t.same(beforeRoster(job, view, { ...calm, ...circumstances }), verdict, name)
 })

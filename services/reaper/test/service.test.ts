@@ -11,7 +11,7 @@ import { claimErased, deletionCancelled, deletionScheduled } from '../../../cont
 import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled, pendingSubject } from '../../../contracts/events/deletions.ts'
 import { memberLeft } from '../../../contracts/events/members.ts'
 import { brakeBucket } from '../../../contracts/streams.ts'
-import { getBrake, getClaim, listClaims, rosterSummary, setBrake, type ClaimView } from '../../../contracts/requests.ts'
+import { getBrake, getClaim, listClaims, rosterSummary, scheduleDeletion, setBrake, type ClaimView } from '../../../contracts/requests.ts'
 import { answering, createBus, type Bus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
 import { sayCaused } from '../../common/test/because.ts'
@@ -25,7 +25,7 @@ const member_id = 'abcdefghijklmnopqrst'
 const wa_jid = '6281200000001@s.whatsapp.net'
 
 /** A whole world for one test: NATS, claim-store's answers, and the bot's port. */
-async function world (t: Test, settings: { graceMs?: number, perMinute?: number, outageMs?: number } = {}) {
+async function world (t: Test, settings: { graceMs?: number, perMinute?: number, outageMs?: number, sweepEveryMs?: number } = {}) {
   const nats = await startKlaimNats()
   t.teardown(async () => { await nats.close() })
   const bus = async (service: ServiceName): Promise<Bus> => {
@@ -53,11 +53,12 @@ async function world (t: Test, settings: { graceMs?: number, perMinute?: number,
   ])
   const botBus = await bus('bot')
   await botBus.respond([answering(rosterSummary, async () => ({ ok: true as const, state: 'known' as const, size: 30, seen_at: null, connection: 'open' }))])
+  const metrics = createMetrics('reaper')
   const reap = async () => await start({
     ...nats.env('reaper'), BOT_URL: `http://127.0.0.1:${(bot.address() as AddressInfo).port}`, INTERNAL_SECRET: SECRET, GRACE_MS: settings.graceMs ?? 1_000,
-    OUTAGE_MS: settings.outageMs ?? 60_000, DELETIONS_PER_MINUTE: settings.perMinute ?? 20, SWEEP_EVERY_MS: 200, POSTPONE_MS: 150, BRAKE_DEPARTURES_MIN: 5,
+    OUTAGE_MS: settings.outageMs ?? 60_000, DELETIONS_PER_MINUTE: settings.perMinute ?? 20, SWEEP_EVERY_MS: settings.sweepEveryMs ?? 200, POSTPONE_MS: 150, BRAKE_DEPARTURES_MIN: 5,
     LOG_LEVEL: 'info', HEALTH_HOST: '127.0.0.1', HEALTH_PORT: 0, STOP_TIMEOUT_MS: 1_000,
-  }, { log: silent('reaper'), metrics: createMetrics('reaper'), now: () => new Date() })
+  }, { log: silent('reaper'), metrics, now: () => new Date() })
   const running = await reap()
   t.teardown(async () => { await running.stop(); bot.closeAllConnections(); bot.close() })
 
@@ -82,7 +83,8 @@ async function world (t: Test, settings: { graceMs?: number, perMinute?: number,
     }
   }
   const never = async (definition: EventDefinition, delete_job_id: string) => await store.lastSequence('DELETIONS', definition.subject.replace('{delete_job_id}', delete_job_id)) === 0
-  return { nats, bus, store, claims, roster, left, said, never }
+  const overdueS = async (): Promise<number> => (await metrics.registry.getSingleMetric('klaim_deletions_overdue_seconds')?.get())?.values[0]?.value ?? Number.NaN
+  return { nats, bus, store, claims, roster, left, said, never, overdueS }
 }
 
 t.test('an absent member', async (t) => {
@@ -105,6 +107,16 @@ t.test('a member who is in the group after all is refuted, not deleted', async (
   await say()
   await said(deletionRefuted, delete_job_id)
   t.ok(await never(deletionConfirmed, delete_job_id))
+})
+
+t.test('a member who is in the group is confirmed all the same where an operator had it decided so', async (t) => {
+  const { left, said, never, roster } = await world(t)
+  roster.membership = 'present'
+  const { delete_job_id, say } = await left(Date.now(), { deletion_even_if_present: true })
+  await say()
+  t.match(await said(deletionConfirmed, delete_job_id), { even_if_present: true }, 'which is said, because nobody was looked for')
+  t.ok(await never(deletionRefuted, delete_job_id))
+  t.equal(roster.asked, 0)
 })
 
 for (const answer of ['unknown', 'down'] as const) {
@@ -138,6 +150,17 @@ t.test('a return takes the schedule away; one that never was is no fault', async
   t.ok(await never(deletionConfirmed, one.delete_job_id))
 })
 
+t.test('what is put off again and again is as late as the promised time says', async (t) => {
+  const { left, said, roster, overdueS } = await world(t)
+  roster.membership = 'unknown'
+  const { delete_job_id } = await left(Date.now() - 30_000)
+  await said(deletionPostponed, delete_job_id)
+  // Also by a sweep that came when it had been put off already.
+  for (const until = Date.now() + 10_000; Date.now() < until && await overdueS() < 31;) await new Promise((resolve) => setTimeout(resolve, 20))
+  const late = await overdueS()
+  t.ok(late >= 31 && late < 60, `${late} s`)
+})
+
 t.test('a schedule that got lost is made again by the sweep, and what is overdue is judged without one', async (t) => {
   const { left, said, store } = await world(t)
   const future = await left(Date.now() + 60_000)
@@ -145,6 +168,34 @@ t.test('a schedule that got lost is made again by the sweep, and what is overdue
   while (await store.lastSequence('DELETIONS', pendingSubject(future.delete_job_id)) === 0) await new Promise((resolve) => setTimeout(resolve, 20))
   t.pass('the missing schedule is there again')
   t.match(await said(deletionConfirmed, overdue.delete_job_id), { delete_job_id: overdue.delete_job_id })
+})
+
+t.test('a schedule that got lost is made again on an operator\'s word', async (t) => {
+  const { left, store, claims, bus } = await world(t, { sweepEveryMs: 3_600_000 })
+  const operator = await bus('operator')
+  const ask = async (claim_id: string): Promise<string> => await operator.request(scheduleDeletion, { claim_id, by: 'on call', why: 'purged' }).then((answer) => answer.ok ? answer.outcome : answer.rejection)
+  const pending = async (job: string): Promise<number> => await store.lastSequence('DELETIONS', pendingSubject(job))
+  const lost = await left(Date.now() + 3_600_000)
+  await lost.say()
+  let first: number
+  do first = await pending(lost.delete_job_id)
+  while (first === 0)
+  await store.raw.jsm.streams.purge('DELETIONS', { filter: pendingSubject(lost.delete_job_id) })
+  t.equal(await ask(lost.claim_id), 'done')
+  const made = await pending(lost.delete_job_id)
+  t.ok(made > first, 'although the stream still knows the first')
+  t.equal(await ask(lost.claim_id), 'already', 'once')
+  t.equal(await pending(lost.delete_job_id), made)
+  for (const [what, changes] of Object.entries({
+    'of a claim whose member came back': { status: 'active', delete_job_id: null, deletion_scheduled_at: null }, 'after the point of no return': { deletion_started: true }, 'of a claim that is over': { status: 'deleted' },
+  } as Record<string, Partial<ClaimView>>)) {
+    const other = await left(Date.now() + 3_600_000, changes)
+    t.equal(await ask(other.claim_id), 'NOT_SCHEDULED', `not ${what}`)
+    t.equal(await pending(other.delete_job_id), 0)
+  }
+  t.equal(await ask((await left(Date.now() - 1_000)).claim_id), 'NOT_SCHEDULED', 'nor of what is due: the sweep judges that')
+  claims.clear()
+  t.equal(await ask(lost.claim_id), 'NOT_SCHEDULED')
 })
 
 t.test('after a long outage the member is promised a new time instead of losing the server at once', async (t) => {

@@ -1,12 +1,14 @@
 // Which moments there are to die in, and in which order they are tried. Pure.
 import { createHash } from 'node:crypto'
 
-/** From the start of a process until it is told to stop; and from then on. */
-export type Stage = 'run' | 'stop'
+/** Until a process is ready; from then on, which is where it works; and from when it is told to stop. */
+export type Stage = 'start' | 'run' | 'stop'
 /** Before what is awaited is begun, or as soon as it has come to its end, well or not. */
 export type Moment = 'before' | 'after'
-/** How often each await was passed by one process. */
-export interface Trace { readonly sites: ReadonlyArray<{ readonly site: string, readonly run: number, readonly stop: number }> }
+/** How often one process passed an await, before and after it was told to stop. */
+export interface Passes { readonly run: number, readonly stop: number }
+/** The passes at every await, by its site. */
+export type Trace = Readonly<Record<string, Passes>>
 
 export interface CrashPoint {
   readonly stage: Stage
@@ -14,24 +16,39 @@ export interface CrashPoint {
   readonly site: string
   /** The n-th pass since the start of the process, or since it was told to stop. */
   readonly count: number
+  /** 0 for the first that is tried at this await in this stage. */
+  readonly round: number
 }
 
 /** Passes of one await differ by what is in hand: the first is tried, and a later one. */
-const COUNTS = [1, 3]
-const MOMENTS = ['before', 'after'] as const
+const PASSES = [1, 3]
+/** What was done and is not yet known to be done is the more dangerous state. */
+const MOMENTS = ['after', 'before'] as const
 
-/** Every moment that an undisturbed process came by. */
-export function pointsOf ({ sites }: Trace): CrashPoint[] {
-  return sites.flatMap(({ site, run, stop }) => MOMENTS.flatMap((moment) => [
-    ...COUNTS.filter((count) => count <= run).map((count) => ({ stage: 'run', moment, site, count } as const)),
-    ...(stop > 0 ? [{ stage: 'stop', moment, site, count: 1 } as const] : []),
-  ]))
+/**
+ * Every moment that an undisturbed process came by. What stands in the trace of a process that has just become ready and had nothing to do yet is
+ * its start; what it passes beyond that is its work.
+ */
+export function pointsOf (ready: Trace, whole: Trace): CrashPoint[] {
+  return Object.entries(whole).flatMap(([site, { run, stop }]) => {
+    const start = ready[site]?.run ?? 0
+    const counts = {
+      start: PASSES.filter((count) => count <= start),
+      run: PASSES.map((count) => start + count).filter((count) => count <= run),
+      stop: stop > 0 ? [1] : [],
+    }
+    return (['start', 'run', 'stop'] as const).flatMap((stage) =>
+      counts[stage].flatMap((count) => MOMENTS.map((moment) => ({ stage, moment, site, count }))).map((point, round) => ({ ...point, round })))
+  })
 }
 
 export const nameOf = ({ stage, moment, site, count }: CrashPoint): string => `${stage} ${moment} ${site} ${count}`
 
-/** The same order for the same seed. First passes first, so that a short run meets as many awaits as it can. */
+/** The awaits that these points are at, of one stage. */
+export const sitesOf = (points: readonly CrashPoint[], stage: Stage): ReadonlySet<string> => new Set(points.filter((point) => point.stage === stage).map(({ site }) => site))
+
+/** The same order for the same seed. Each await is met once in a stage before any is met again, so that a short run meets as many as it can. */
 export function shuffled (points: readonly CrashPoint[], seed: string): CrashPoint[] {
-  const rank = (point: CrashPoint): string => createHash('sha256').update(`${seed} ${nameOf(point)}`).digest('hex')
-  return points.map((point) => ({ point, rank: rank(point) })).toSorted((one, other) => Number(one.point.count > 1) - Number(other.point.count > 1) || one.rank.localeCompare(other.rank)).map(({ point }) => point)
+  return points.map((point) => ({ point, rank: createHash('sha256').update(`${seed} ${nameOf(point)}`).digest('hex') }))
+    .toSorted((one, other) => one.point.round - other.point.round || one.rank.localeCompare(other.rank)).map(({ point }) => point)
 }

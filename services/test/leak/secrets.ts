@@ -8,7 +8,7 @@ import { needlesOfBytes, needlesOfText, type Needle } from './needles.ts'
 
 export function keysIn (path: string): Needle[] {
   const directory = openDirectory(path)
-  return SECRETS.filter(({ variable }) => variable !== 'LOGIN_PUBLIC_KEY').flatMap(({ variable, file }) => {
+  return SECRETS.filter(({ variable, file }) => variable !== 'LOGIN_PUBLIC_KEY' && directory.has(file)).flatMap(({ variable, file }) => {
     const text = directory.text(file)
     const parts = variable === 'LOGIN_PRIVATE_KEYS' ? (JSON.parse(text) as { keys: Array<{ d: string }> }).keys.map(({ d }) => d) : text.split(',')
     return parts.flatMap((part) => [...needlesOfText('key', file, part), ...needlesOfBytes('key', file, Buffer.from(part, /^[0-9a-f]+$/.test(part) ? 'hex' : 'base64url'))])

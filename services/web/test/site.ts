@@ -25,7 +25,8 @@ export interface Visitor { readonly context: BrowserContext, readonly page: Page
 export interface SiteOptions { readonly members?: number, readonly graceMs?: number, readonly installDelayMs?: number, readonly gatewayPort?: number, readonly gateway?: Record<string, string>, readonly env?: SystemOptions['env'] }
 
 const ARGUMENTS = ['--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-const WAIT_MS = 20_000
+/** Longer than a claim takes where other tests have the processors. */
+const WAIT_MS = 60_000
 
 export async function startSite (t: Pick<Test, 'teardown'>, options: SiteOptions = {}): Promise<Site> {
   if (!existsSync(join(EXPORTED, 'index.html'))) throw new Error('the claim page is not built: npm run build:web')

@@ -29,6 +29,8 @@ t.test('T01 keys: who is let in, and what a key may do', async t => {
   else {
     t.equal((await call('GET', '/users', undefined, { key: keys.read })).status, 200, 'a reading key reads')
     t.same(told(await call('POST', '/users', { email: 'bad' }, { key: keys.read })), unauthorized, 'a missing permission wins over a bad body')
+    // scripts/doctor tries by it what a key may write, and nothing is made.
+    for (const path of ['/users', '/servers']) t.same([(await call('POST', path, {}, { key: keys.read })).status, (await call('POST', path, {})).status], [403, 422], `${path}: and over an empty one, which is refused`)
     t.same(told(await call('PATCH', `/users/${user.id}`, {}, { key: keys.read })), unauthorized)
     t.same(told(await call('DELETE', `/users/${user.id}`, undefined, { key: keys.read })), unauthorized)
   }

@@ -3,7 +3,7 @@ import type { proto } from '@whiskeysockets/baileys'
 import { type Connection, connectionOf, type Double } from '../double.ts'
 import { take } from '../knobs.ts'
 import { seconds, serverJid, stanza, type Stanza } from '../stanza.ts'
-import { botOf, lidJid } from '../world.ts'
+import { botOf, lidJid, personByNumber } from '../world.ts'
 
 export const failure = (code: number): Stanza => stanza('failure', { reason: code, location: 'stg' })
 export const streamError = (code: number | undefined, conflict?: string): Stanza =>
@@ -14,6 +14,7 @@ export function login (double: Double, connection: Connection, payload: proto.Cl
   const bot = botOf(double.world)
   const refused = take(double.knobs.loginError)
   if (refused) return connection.end(failure(refused.code))
+  if (double.world.banned.includes(personByNumber(double.world, String(payload.username))?.lid ?? '')) return connection.end(failure(406))
   const companion = double.world.companions.find(({ device }) => device === payload.device)
   if (!companion || String(payload.username) !== bot.number || !noiseKey.equals(companion.noiseKey)) return connection.end(failure(401))
 

@@ -53,6 +53,25 @@ void t.test('a device that was linked before', async (t) => {
   })
 })
 
+void t.test('an account that is banned is let in no more, and another takes its place', async (t) => {
+  const whatsapp = await double(t)
+  const banned = whatsapp.botNumber
+  const auth = authOf(whatsapp.createLinkedSession())
+  const client = await open(t, whatsapp, auth)
+  whatsapp.ban()
+  t.equal(await client.closed(), 406)
+  t.equal(await connect(t, whatsapp, auth).closed(), 406)
+
+  whatsapp.takeAccount('6281399990002')
+  t.equal(whatsapp.botNumber, '6281399990002')
+  t.equal(whatsapp.isMember(banned), true, 'the old one stays where it was')
+  t.equal(await connect(t, whatsapp, auth).closed(), 406, 'and stays banned')
+  const { sock } = await open(t, whatsapp, authOf(whatsapp.createLinkedSession()))
+  await t.rejects(sock.groupMetadata(whatsapp.group), 'the new one is in no group yet')
+  whatsapp.join('6281399990002', 'admin')
+  t.equal((await sock.groupMetadata(whatsapp.group)).participants.length, 8)
+})
+
 /** Silence is noticed after five seconds, so those who wait for it wait together. */
 void t.test('every code with which WhatsApp ends a connection reaches the client', async (t) => {
   const deaf = deafToEverything(t)
