@@ -55,6 +55,9 @@ export const CLAIM_STATUSES = ['creating', 'active', 'failed', 'deleting', 'dele
 export const ClaimStatus = Type.Enum(CLAIM_STATUSES)
 export type ClaimStatus = Static<typeof ClaimStatus>
 
+/** Nothing is left of it: no server, and nothing to come. The member may claim again. */
+export const isOver = (status: ClaimStatus): status is 'failed' | 'deleted' => status === 'failed' || status === 'deleted'
+
 export const POSTPONE_REASONS = ['roster_unknown', 'brake', 'pace', 'outage', 'creating', 'claim_store_away'] as const
 export const PostponeReason = Type.Enum(POSTPONE_REASONS)
 export type PostponeReason = Static<typeof PostponeReason>

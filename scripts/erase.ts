@@ -1,5 +1,6 @@
 // scripts/erase: has claim-store erase a former member. NATS_URL and the operator's NATS_NKEY_SEED; the claim or member is the argument, or the number is read from standard input.
 import type { Static } from 'typebox'
+import { isOver } from '../contracts/codes.ts'
 import { WHY_LENGTH_MAX } from '../contracts/events/operations.ts'
 import { eraseMember } from '../contracts/requests.ts'
 import type { Bus } from '../services/common/bus.ts'
@@ -39,7 +40,7 @@ async function considered (bus: Pick<Bus, 'request'>, whom: Whom): Promise<Stati
   const claim = await claimOf(bus, whom)
   if (!claim) return { ok: false, rejection: 'NOT_FOUND' }
   const newest = await claimOf(bus, { member_id: claim.member_id }) ?? claim
-  return newest.status === 'failed' || newest.status === 'deleted' ? { ok: true, member_id: claim.member_id } : { ok: false, rejection: 'HAS_SERVER' }
+  return isOver(newest.status) ? { ok: true, member_id: claim.member_id } : { ok: false, rejection: 'HAS_SERVER' }
 }
 
 if (import.meta.main) await runScript('scripts/erase', erase)

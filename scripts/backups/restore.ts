@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { JetStreamApiError, type JetStreamManager } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
+import { isOver } from '../../contracts/codes.ts'
 import { topologyBucket } from '../../contracts/streams.ts'
 import type { BookEntry } from '../../contracts/requests.ts'
 import { readBook as readStanding, setAside, type BookFile } from '../../services/claim-store/book-file.ts'
@@ -84,7 +85,7 @@ async function look ({ connection, bookFile }: RestoreOptions, files: string, ma
     manifest, streams,
     overwriting: inTheWay.length === 0 ? undefined : createHash('sha256').update(JSON.stringify(inTheWay)).digest('hex').slice(0, 8),
     hasSession: ((await stateOf(jsm, SESSION))?.messages ?? 0) > 0,
-    unknown: today.filter(({ claim_id, status }) => !known.has(claim_id) && status !== 'failed' && status !== 'deleted'),
+    unknown: today.filter(({ claim_id, status }) => !known.has(claim_id) && !isOver(status)),
   }
 }
 

@@ -9,6 +9,7 @@
 //   failed, deleted  -                                  the same
 //
 // What the book knows happened when the book says it did, so that former members are not kept longer for it.
+import { isOver } from '../../contracts/codes.ts'
 import type { Language } from '../../contracts/ids.ts'
 import type { BookEntry } from '../../contracts/requests.ts'
 import { evolve, type Claim, type Movement, type Restored } from '../../services/claim-store/claim.ts'
@@ -52,7 +53,7 @@ export const asksPanel = ({ status, server_id, user_id, allocation_id }: BookEnt
 export function planOf (entry: BookEntry, known: Known, before: Claim, now: Date): { plan: ClaimPlan, claim: Claim } {
   const server = serverOf(entry, known.server)
   const isGone = known.server === null
-  const status = entry.status === 'failed' || entry.status === 'deleted' ? entry.status
+  const status = isOver(entry.status) ? entry.status
     : entry.status === 'deleting' && isGone ? 'deleted'
     : server && (entry.status !== 'creating' || known.server?.isInstalled === true) ? 'active' : 'failed'
   const departure = status === 'active' && entry.delete_job_id !== null && entry.deletion_scheduled_at !== null
@@ -98,6 +99,6 @@ function serverOf ({ user_id, server_id, allocation_id }: BookEntry, found: Foun
  * was decided after the book was written, or not yet, and is heard anew.
  */
 function reflected (heard: readonly Heard[], { status, delete_job_id: job, last_event_at: at }: BookEntry): Heard | undefined {
-  const hasLeft = job !== null || status === 'failed' || status === 'deleted'
-  return heard.findLast((movement) => movement.storedAt <= Date.parse(at) || status === 'failed' || status === 'deleted' || movement.hasLeft === hasLeft)
+  const hasLeft = job !== null || isOver(status)
+  return heard.findLast((movement) => movement.storedAt <= Date.parse(at) || isOver(status) || movement.hasLeft === hasLeft)
 }

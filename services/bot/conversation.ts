@@ -1,4 +1,5 @@
 // What a member who writes to the bot gets to hear. Pure: the words' keys come out, and what has to be asked of the provisioner.
+import { isOver, type ClaimStatus } from '../../contracts/codes.ts'
 import type { Language } from '../../contracts/ids.ts'
 import type { Membership } from './roster.ts'
 
@@ -6,7 +7,7 @@ export type Intent = 'status' | 'login' | 'erase' | 'help' | 'other'
 
 /** What is known of the newest claim of whoever writes. */
 export interface Claim {
-  readonly status: 'creating' | 'active' | 'failed' | 'deleting' | 'deleted'
+  readonly status: ClaimStatus
   readonly step?: string | undefined
   readonly failureCode?: string | undefined
   readonly deletionStarted: boolean
@@ -80,7 +81,7 @@ export function replyTo (intent: Intent, claim: Claim | null, membership: Member
     case 'status':
       return statusOf(claim, say)
     case 'login': {
-      if (!claim || claim.status === 'deleted' || claim.status === 'failed') return say('login_no_server')
+      if (!claim || isOver(claim.status)) return say('login_no_server')
       if (claim.status === 'creating') return say('login_not_yet')
       if (claim.deletionStarted || !claim.hasAccount) return say('login_too_late')
       const waitMs = talk.loginAt + LOGIN_GAP_MS - now
@@ -90,7 +91,7 @@ export function replyTo (intent: Intent, claim: Claim | null, membership: Member
     case 'erase':
       // Without a number nobody can be found, and nothing may be promised.
       if (!claim) return say('unavailable')
-      return claim.status === 'failed' || claim.status === 'deleted' ? { reply: { kind: 'erase' }, talk: next } : say('erase_has_server')
+      return isOver(claim.status) ? { reply: { kind: 'erase' }, talk: next } : say('erase_has_server')
     case 'help':
     case 'other':
       // Asked for by name it always comes, otherwise once in a while.

@@ -1,4 +1,5 @@
 // Whose time is over: former members whose last claim ended long enough ago. Pure.
+import { isOver } from '../../contracts/codes.ts'
 import type { ClaimView } from '../../contracts/requests.ts'
 import type { Projection } from './projection.ts'
 
@@ -10,8 +11,7 @@ export function retired (projection: Projection, now: Date, retentionMs: number,
   const found: ClaimView[] = []
   for (const view of projection.views()) {
     if (found.length >= countMax) break
-    const isOver = (view.status === 'failed' || view.status === 'deleted') && view.last_event_at <= before
-    if (isOver && projection.newestOf(view.member_id)?.claim_id === view.claim_id) found.push(view)
+    if (isOver(view.status) && view.last_event_at <= before && projection.newestOf(view.member_id)?.claim_id === view.claim_id) found.push(view)
   }
   return found
 }

@@ -1,7 +1,7 @@
 // What stands on the panel although no claim needs it, taken away on an operator's word (scripts/drift apply). Everything that the operator saw is looked
 // at again here, right before, because between a plan and its step a claim may have been made, a server moved, the brake put on.
 import type { Static } from 'typebox'
-import type { RepairRefusal } from '../../contracts/codes.ts'
+import { isOver, type RepairRefusal } from '../../contracts/codes.ts'
 import { claimRequested, claimRestored } from '../../contracts/events/claims.ts'
 import { deleteStrayAccount, deleteStrayServer, getBrake, getClaim, type ClaimView, type RepairAnswer } from '../../contracts/requests.ts'
 import { answering, type Bus, type Responder } from '../common/bus.ts'
@@ -37,7 +37,7 @@ export function createStrays ({ bus, panel, removal, emailDomain, signal, log }:
   /** A claim that failed or was deleted stays so: what a claim-store that is behind says of it is true as well. Others are not answered as over. */
   async function past (claimId: string): Promise<ClaimView | null> {
     const answer = await bus.request(getClaim, { claim_id: claimId })
-    return answer.ok && (answer.claim.status === 'failed' || answer.claim.status === 'deleted') ? answer.claim : null
+    return answer.ok && isOver(answer.claim.status) ? answer.claim : null
   }
 
   /**

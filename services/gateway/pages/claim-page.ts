@@ -1,4 +1,4 @@
-import { STEPS } from '../../../contracts/codes.ts'
+import { isOver, STEPS } from '../../../contracts/codes.ts'
 import type { ClaimProgress } from '../../../contracts/http.ts'
 import type { Language } from '../../../contracts/ids.ts'
 import type { Messages } from '../../common/phrases.ts'
@@ -34,7 +34,7 @@ ${stepsOf(progress).map(({ name, state }) => html`<li class="${state}"${state ==
 `)}</ol>`}
 ${isMoving && html`<p class="hint">${say('updates_itself')}</p>`}
 ${status === 'active' && botNumber !== undefined && html`<p><a href="https://wa.me/${botNumber}?text=SANDI" rel="noopener">${say('open_bot')}</a></p>`}
-${(status === 'failed' || status === 'deleted') && html`<p><a class="button" href="/?lang=${language}">${say('claim_again')}</a></p>`}
+${isOver(status) && html`<p><a class="button" href="/?lang=${language}">${say('claim_again')}</a></p>`}
 <p class="hint">${say('claim_number')}: <code>${claim_id}</code></p>`,
   })
 }
