@@ -24,13 +24,10 @@ const system = await startSystem({
   },
 })
 t.teardown(() => system.close())
-const claimed = async (member: number): Promise<string> => await until(`${member} is let in`, async () => {
-  const { status, body } = await actor(system, numberOf(member)).claim()
-  return status === 202 ? body.claim_id : undefined
-})
-const becomes = async (claimId: string, status: string): Promise<void> => { await until(`${claimId} is ${status}`, async () => (await actor(system, '').progress(claimId)).status === status || undefined) }
+const claimed = async (member: number, status?: string): Promise<string> => await actor(system, numberOf(member)).claimed(status)
+const becomes = async (claimId: string, status: string): Promise<void> => { await actor(system, '').becomes(claimId, status) }
 
-const claims = await Promise.all(MEMBERS.map(claimed))
+const claims = await Promise.all(MEMBERS.map(async (member) => await claimed(member)))
 await Promise.all(claims.map(async (claimId) => { await becomes(claimId, 'active') }))
 await settled(system)
 
@@ -70,11 +67,11 @@ t.test('services go on where they were', async (t) => {
   await started
   const again = await actor(system, numberOf(1)).claim()
   t.same([again.status, again.body.error?.code, again.body.error?.claim_id], [409, 'ALREADY_CLAIMED', claims[0]], 'who has a server is known')
-  await becomes(await claimed(4), 'active')
+  await claimed(4, 'active')
   t.equal((await panelState(system)).serverCreates, serverCreates + 1, 'and only who claims now is given one')
 })
 
 t.test('and a node may be lost', async () => {
   await cluster.nodes.get('node1')?.kill('SIGKILL')
-  await becomes(await claimed(5), 'active')
+  await claimed(5, 'active')
 })

@@ -35,12 +35,6 @@ const numberOf = (member: number): string => `62812${String(member).padStart(8, 
 const jidOf = (member: number): string => `${numberOf(member)}@s.whatsapp.net`
 const memberOf = (member: number): string => memberIdOf(system.memberIdKey, jidOf(member))
 const person = (member: number) => actor(system, numberOf(member))
-async function claimed (member: number, status: 'active' | 'failed' = 'active'): Promise<string> {
-  const { body } = await person(member).claim()
-  await until(`the claim is ${status}`, async () => (await person(member).progress(body.claim_id)).status === status || undefined)
-  return body.claim_id
-}
-const becomes = async (member: number, claimId: string, status: string): Promise<void> => { await until(`the claim is ${status}`, async () => (await person(member).progress(claimId)).status === status || undefined) }
 const newest = async (stream: string, subject: string): Promise<number> => (await jsm.direct.getMessage(stream, { last_by_subj: subject }))?.seq ?? 0
 
 const [{ definition }] = [...loadTemplates(join(import.meta.dirname, '../../config/templates.json')).values()] as [Template]
@@ -68,9 +62,9 @@ const setBrakeTo = async (tripped: boolean): Promise<void> => { await operator.r
 t.test('scripts/drift apply', async (t) => {
   // Two claims that fail, and another one for whom the administrator has a server.
   await fetch(`${system.panelUrl}/__double/knobs`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ wings: { '*': { install: 'failure' } } }) })
-  const failed = await Promise.all([1, 2, 8].map(async (member) => await claimed(member, 'failed')))
+  const failed = await Promise.all([1, 2, 8].map(async (member) => await person(member).claimed('failed')))
   await fetch(`${system.panelUrl}/__double/knobs`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ wings: { '*': { install: 'success' } } }) })
-  const claims = new Map(await Promise.all([3, 4, 5, 6, 7].map(async (member) => [member, await claimed(member)] as const)))
+  const claims = new Map(await Promise.all([3, 4, 5, 6, 7].map(async (member) => [member, await person(member).claimed('active')] as const)))
   const claimOf = (member: number): string => claims.get(member) ?? ''
   const before = await panelState(system)
   const serverOf = (member: number): number => before.servers.find(({ externalId }) => externalId === claimOf(member))?.id ?? 0
@@ -86,7 +80,7 @@ t.test('scripts/drift apply', async (t) => {
   t.equal((await panel('PATCH', `/servers/${serverOf(4)}/details`, { name: 'moved', user: stranger, external_id: claimOf(4) })).status, 200)
   // A wake-up is lost; and so is the word that somebody left, and that somebody came back.
   await Promise.all([6, 7].map(async (member) => await person(member).leave()))
-  await Promise.all([6, 7].map(async (member) => { await becomes(member, claimOf(member), 'deleting') }))
+  await Promise.all([6, 7].map(async (member) => { await person(member).becomes(claimOf(member), 'deleting') }))
   const pending = (member: number): string => pendingSubject(`${claimOf(member)}-d1`)
   await until('both wake-ups are scheduled', async () => await newest('DELETIONS', pending(6)) > 0 && await newest('DELETIONS', pending(7)) > 0 || undefined)
   await jsm.streams.purge('DELETIONS', { filter: pending(7) })
@@ -115,7 +109,7 @@ t.test('scripts/drift apply', async (t) => {
 
   // It is killed after what it said second.
   t.match(await run(apply(first.hash), { line: 2 }), { code: null })
-  await becomes(5, claimOf(5), 'deleting')
+  await person(5).becomes(claimOf(5), 'deleting')
   t.match(await run(apply(first.hash)), { code: 2, said: 'PLAN_CHANGED' }, 'what was half done is another plan')
 
   await setBrakeTo(true)
@@ -124,7 +118,7 @@ t.test('scripts/drift apply', async (t) => {
   t.equal(held.code, 1)
   const outcomes = (said: string): Record<string, string> => Object.fromEntries(rowsOf(said).map(({ step, member_id: id, outcome, code }) => [`${step} ${[1, 2, 3, 4, 5, 6, 7, 8].find((member) => memberOf(member) === id)}`, code ?? outcome ?? '']))
   t.match(outcomes(held.said), { 'delete_server 1': 'BRAKE_ON', 'delete_account 2': 'BRAKE_ON', 'person 3': 'FOR_A_PERSON', 'person 4': 'FOR_A_PERSON', 'person 8': 'FOR_A_PERSON' }, 'deletions wait for the brake')
-  await becomes(6, claimOf(6), 'active')
+  await person(6).becomes(claimOf(6), 'active')
   t.not(await newest('DELETIONS', pending(7)), 0, 'while what deletes nothing is done')
   const waiting = await panelState(system)
   t.same([waiting.users, waiting.servers], [drifted.users, drifted.servers])

@@ -8,11 +8,12 @@ import type { Test } from 'tap'
 import { startSystem, type System } from '../../deploy/staging/system.ts'
 
 const WAIT_MS_MAX = 90_000
+export interface Patience { readonly waitMs?: number, readonly everyMs?: number }
 
 export interface Message { readonly id: string, readonly from: 'bot' | 'member', readonly text: string, readonly at: number }
 
 /** Asks until `look` answers something other than undefined. A door that is closed for a moment is tried again, as a person would. */
-export async function until<Seen> (what: string, look: () => Promise<Seen | undefined> | Seen | undefined, { waitMs = WAIT_MS_MAX, everyMs = 100 } = {}): Promise<Seen> {
+export async function until<Seen> (what: string, look: () => Promise<Seen | undefined> | Seen | undefined, { waitMs = WAIT_MS_MAX, everyMs = 100 }: Patience = {}): Promise<Seen> {
   let last: unknown
   for (const deadline = Date.now() + waitMs; Date.now() < deadline; await delay(everyMs)) {
     try {
@@ -43,13 +44,31 @@ export type Doors = Pick<System, 'gatewayUrls' | 'panelUrl' | 'whatsappUrl'>
 
 export function actor (system: Doors, number: string) {
   const gateway = system.gatewayUrls[0] ?? ''
-  return {
+  const person = {
     /** Fills the form in; answers status and body. */
     claim: async (headers: Record<string, string> = {}, door = gateway) => {
       const answer = await fetch(`${door}/api/claim`, { ...post({ username: `user${number.slice(-4)}`, wa_number_e164: `+${number}`, template: 'nodejs' }, headers), signal: AbortSignal.timeout(15_000) })
       return { status: answer.status, body: await answer.json() as { claim_id: string, error?: { code: string, claim_id?: string } }, retryAfter: answer.headers.get('retry-after') }
     },
     progress: async (claimId: string, headers: Record<string, string> = {}) => await json<Progress>(`${gateway}/api/claim/${claimId}/status`, { headers }),
+    /** Fills the form in until it is accepted, as the page does: with one key. Answers the claim's id, once it is `status` if that is given. */
+    claimed: async (status?: string): Promise<string> => {
+      const key = { 'idempotency-key': randomUUID() }
+      const claimId = await until(`${number} is let in`, async () => {
+        const answer = await person.claim(key)
+        return answer.status === 202 ? answer.body.claim_id : undefined
+      })
+      if (status !== undefined) await person.becomes(claimId, status)
+      return claimId
+    },
+    becomes: async (claimId: string, status: string, patience?: Patience): Promise<void> => {
+      await until(`${claimId} is ${status}`, async () => (await person.progress(claimId)).status === status || undefined, patience)
+    },
+    /** Answers all that the bot has said by then. */
+    hears: async (words: RegExp, patience?: Patience): Promise<string[]> => await until(`${number} hears ${String(words)}`, async () => {
+      const texts = fromBot(await person.chat())
+      return texts.some((text) => words.test(text)) ? texts : undefined
+    }, patience),
     /** What the member sees of the chat with the bot, oldest first. */
     chat: async () => {
       const { chat } = await json<{ chat: Message[] }>(`${system.whatsappUrl}/people/${number}`)
@@ -61,6 +80,7 @@ export function actor (system: Doors, number: string) {
     /** Would the panel let somebody in with this? */
     logsIn: async (username: string, password: string) => (await json<{ accepted: boolean }>(`${system.panelUrl}/__double/login`, post({ username, password }))).accepted,
   }
+  return person
 }
 
 export const panelState = async (system: Doors): Promise<PanelState> => await json<PanelState>(`${system.panelUrl}/__double/state`)
@@ -88,22 +108,13 @@ export const PASSWORD = /^\S{32}$/
 /** The member's way, in a test of its own: claim, login, leave, warning, return, cancellation, leave, deletion. `disturb` is called after every deed and every sign of it. Answers the claim's id. */
 export async function journey (t: Test, system: Doors, member: number, disturb: (after: string) => Promise<void>, graceMs = GRACE_MS): Promise<string> {
   const person = actor(system, numberOf(member))
-  const says = async (what: string, words: RegExp): Promise<string[]> => await until(what, async () => {
-    const texts = fromBot(await person.chat())
-    return texts.some((text) => words.test(text)) ? texts : undefined
-  })
-  const becomes = async (status: string): Promise<void> => { await until(`the claim is ${status}`, async () => (await person.progress(claimId)).status === status ? true : undefined) }
+  const becomes = async (status: string): Promise<void> => { await person.becomes(claimId, status) }
 
-  // A visitor whose answer got lost presses again; the page then sends the same key.
-  const key = randomUUID()
-  const claimId = await until('the claim is accepted', async () => {
-    const { status, body } = await person.claim({ 'idempotency-key': key })
-    return status === 202 ? body.claim_id : undefined
-  })
+  const claimId = await person.claimed()
   await disturb('the claim')
   await becomes('active')
   await disturb('the server is ready')
-  const login = await says('the login arrives', PASSWORD)
+  const login = await person.hears(PASSWORD)
   const password = login.find((text) => PASSWORD.test(text)) ?? ''
   const username = /Nama pengguna: (\S+)/.exec(login.join('\n'))?.[1] ?? ''
   t.ok(await person.logsIn(username, password), 'the password in the chat opens the panel')
@@ -114,12 +125,12 @@ export async function journey (t: Test, system: Doors, member: number, disturb: 
 
   await person.leave()
   await disturb('the leave')
-  await says('the warning arrives', /akan dihapus/)
+  await person.hears(/akan dihapus/)
   await becomes('deleting')
   await disturb('the warning')
   await person.join()
   await disturb('the return')
-  await says('the cancellation arrives', /dibatalkan karena/)
+  await person.hears(/dibatalkan karena/)
   await becomes('active')
   await disturb('the cancellation')
 
@@ -129,7 +140,7 @@ export async function journey (t: Test, system: Doors, member: number, disturb: 
   await until('the server is gone', async () => (await panelState(system)).servers.some((server) => server.externalId === claimId) ? undefined : true, { waitMs: graceMs + WAIT_MS_MAX })
   t.ok(Date.now() - left >= graceMs, 'the server stays for the whole grace')
   await disturb('the deletion')
-  await says('the farewell arrives', /sudah dihapus/)
+  await person.hears(/sudah dihapus/)
   await becomes('deleted')
 
   const texts = fromBot(await person.chat())

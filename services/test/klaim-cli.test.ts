@@ -28,16 +28,10 @@ const { klaim, objects, heard } = klaimOf(system)
 const numberOf = (member: number): string => `62812${String(member).padStart(8, '0')}`
 const memberOf = (member: number): string => memberIdOf(system.memberIdKey, `${numberOf(member)}@s.whatsapp.net`)
 const person = (member: number) => actor(system, numberOf(member))
-const becomes = async (member: number, claimId: string, status: string): Promise<void> => { await until(`the claim is ${status}`, async () => (await person(member).progress(claimId)).status === status || undefined) }
-async function claimed (member: number, status = 'active'): Promise<string> {
-  const { body } = await person(member).claim()
-  await becomes(member, body.claim_id, status)
-  return body.claim_id
-}
 async function left (member: number): Promise<string> {
-  const claimId = await claimed(member)
+  const claimId = await person(member).claimed('active')
   await person(member).leave()
-  await becomes(member, claimId, 'deleting')
+  await person(member).becomes(claimId, 'deleting')
   return claimId
 }
 const install = async (how: string): Promise<void> => { await fetch(`${system.panelUrl}/__double/knobs`, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ wings: { '*': { install: how } } }) }) }
@@ -58,9 +52,9 @@ t.test('called wrongly', async (t) => {
 t.test('list and show', async (t) => {
   t.match(await klaim(['list']), { code: 0, said: 'There are no claims.\n' })
   await install('failure')
-  const failed = await claimed(1, 'failed')
+  const failed = await person(1).claimed('failed')
   await install('success')
-  const active = await claimed(2)
+  const active = await person(2).claimed('active')
   const { said } = await klaim(['list'])
   t.match(said, new RegExp(`^${active}  active +\\d+\\.\\d s  nodejs \\d+\n${failed}  failed +.* s  nodejs \\d+ +INSTALL_FAILED\n$`), 'the newest first, with status, age, offer, and the code')
   t.match(await klaim(['list', '--status', 'failed']), { code: 0, said: new RegExp(`^${failed} [^\n]*\n$`) })
@@ -91,7 +85,7 @@ t.test('retry', async (t) => {
   t.same(await lengths(), before, 'tried out, which changes nothing')
   const done = await objects(['retry', id, ...WHY, '--template-version', '1'])
   t.match(done, { code: 0, objects: [{ claim_id: id, ok: true, outcome: 'done', dry_run: false, next_claim_id: /^[0-9a-f-]{36}$/ }] })
-  await becomes(1, String(done.objects[0]?.['next_claim_id']), 'active')
+  await person(1).becomes(String(done.objects[0]?.['next_claim_id']), 'active')
   t.match(await newestWord(), { operation: 'retry', service: 'claim-store', claim_id: id, member_id: memberOf(1), by: 'budi', why: 'asked by the admin, who rang from [number]', detail: 'template version 1', outcome: 'done' }, 'who and why stand on OPERATIONS')
   t.match((await objects(['retry', id, ...WHY])).objects, [{ ok: false, code: 'NOT_CURRENT', runbook: 'RUNBOOK.md#code-not-current' }], 'and not twice')
   t.match(await newestWord(), { operation: 'retry', outcome: 'NOT_CURRENT' }, 'what was refused stands there, too')
@@ -115,7 +109,7 @@ t.test('delete, hold, release, extend', async (t) => {
   t.match(await klaim(['extend', memberOf(3), '--hours', '2', ...WHY]), { code: 0 }, 'by member')
   t.ok(await dueOf() > promised + 3_600_000)
   t.match(await klaim(['delete', id, ...WHY]), { code: 0, said: 'Done: the server is due to go' })
-  await becomes(3, id, 'deleted')
+  await person(3).becomes(id, 'deleted')
   t.match(await klaim(['delete', id, ...WHY]), { code: 0, said: /^So already: / }, 'what is so already is no failure')
 
   const [present] = (await objects(['list', '--status', 'active'])).objects
@@ -127,7 +121,7 @@ t.test('delete, hold, release, extend', async (t) => {
 })
 
 t.test('send-login', async (t) => {
-  const id = await claimed(4)
+  const id = await person(4).claimed('active')
   const passwords = async (): Promise<number> => (await person(4).chat()).filter(({ from, text }) => from === 'bot' && /^\S{32}$/.test(text)).length
   await until('the login has arrived', async () => await passwords() === 1 || undefined)
   t.match(await klaim(['send-login', id, ...WHY, '--dry-run']), { code: 0, said: 'Would be tried' })
@@ -157,7 +151,7 @@ t.test('the brake', async (t) => {
   t.match(await klaim(['release-brake', '--why', 'looked', '--dry-run']), { said: /^Would be done: the brake is released/ })
   t.match(await klaim(['release-brake', '--why', 'looked']), { code: 0, said: /^The brake is off/ })
   t.match((await objects(['release-brake', '--why', 'looked'])).objects, [{ outcome: 'already', tripped: false }])
-  await becomes(5, id, 'deleted')
+  await person(5).becomes(id, 'deleted')
 })
 
 t.test('whether claims are taken', async (t) => {
@@ -206,14 +200,14 @@ t.test('audit', async (t) => {
 })
 
 t.test('why', async (t) => {
-  const id = await claimed(7)
+  const id = await person(7).claimed('active')
   await until('the login has arrived', async () => (await person(7).chat()).length >= 2 || undefined)
   await person(7).leave()
-  await becomes(7, id, 'deleting')
+  await person(7).becomes(id, 'deleting')
   await person(7).join()
-  await becomes(7, id, 'active')
+  await person(7).becomes(id, 'active')
   await klaim(['delete', id, '--why', 'they asked, from +62 812 0000 0007', '--even-if-present'])
-  await becomes(7, id, 'deleted')
+  await person(7).becomes(id, 'deleted')
   const said = await until('the farewell is told', async () => {
     const { said: now } = await klaim(['why', id])
     return now.includes('WhatsApp took that the server is gone') ? now : undefined

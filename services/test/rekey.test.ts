@@ -26,11 +26,8 @@ t.teardown(() => system.close())
 
 const member = (number: number) => actor(system, numberOf(number))
 const secret = (file: string): string => readFileSync(join(system.secretsDirectory, file), 'utf8')
-const becomes = async (claimId: string, status: string): Promise<void> => { await until(`${claimId} is ${status}`, async () => (await member(ACTIVE).progress(claimId)).status === status || undefined) }
+const becomes = async (claimId: string, status: string): Promise<void> => { await member(ACTIVE).becomes(claimId, status) }
 const stop = async (...services: Service[]): Promise<void> => { await Promise.all(services.map(async (service) => { await system.kill(service, 'SIGTERM') })) }
-const hears = async (number: number, words: RegExp): Promise<void> => {
-  await until(`${number} hears ${String(words)}`, async () => (await member(number).chat()).some(({ from, text }) => from === 'bot' && words.test(text)) || undefined)
-}
 
 t.test('members are re-keyed', async (t) => {
   const claims = await Promise.all([ACTIVE, LEAVING, RETURNING, DELETED].map(async (number) => (await member(number).claim()).body.claim_id))
@@ -42,7 +39,7 @@ t.test('members are re-keyed', async (t) => {
   await member(RETURNING).leave()
   await becomes(leaving, 'deleting')
   await becomes(returning, 'deleting')
-  await hears(RETURNING, /akan dihapus/)
+  await member(RETURNING).hears(/akan dihapus/)
   const { deletion_scheduled_at: promised = '' } = await member(LEAVING).progress(leaving)
 
   const oldKey = secret('member_id_key')
@@ -72,18 +69,18 @@ t.test('members are re-keyed', async (t) => {
   t.equal((await member(LEAVING).progress(leaving)).deletion_scheduled_at, promised, 'what was promised stands')
   await member(RETURNING).join()
   await becomes(returning, 'active')
-  await hears(RETURNING, /dibatalkan karena/)
+  await member(RETURNING).hears(/dibatalkan karena/)
   const before = loginsIn(await member(ACTIVE).chat())
   t.equal(before.length, 1, 'nothing is told again')
   await member(ACTIVE).write('STATUS')
-  await hears(ACTIVE, /^Server kamu aktif\./)
+  await member(ACTIVE).hears(/^Server kamu aktif\./)
   await member(ACTIVE).write('SANDI')
   const fresh = await until('SANDI is answered', async () => loginsIn((await chats(system)).get(numberOf(ACTIVE)) ?? [])[1])
   t.ok(await member(ACTIVE).logsIn(fresh.username, fresh.password), 'a new password opens the account')
 
   await until('the scheduled deletion happens', async () => (await panelState(system)).servers.every(({ externalId }) => externalId !== leaving) || undefined)
   t.ok(Date.now() >= Date.parse(promised), 'at its time, not before')
-  await hears(LEAVING, /sudah dihapus/)
+  await member(LEAVING).hears(/sudah dihapus/)
   await member(DELETED).join()
   const again = await until('who came back may claim again', async () => {
     const { status, body } = await member(DELETED).claim()

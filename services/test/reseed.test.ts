@@ -24,11 +24,8 @@ const system = await startSystem({
 t.teardown(() => system.close())
 
 const member = (number: number) => actor(system, numberOf(number))
-const claimed = async (number: number): Promise<string> => (await member(number).claim()).body.claim_id
-const becomes = async (claimId: string, status: string): Promise<void> => { await until(`${claimId} is ${status}`, async () => (await member(ACTIVE).progress(claimId)).status === status || undefined, { waitMs: 2 * GRACE_MS }) }
-const hears = async (number: number, words: RegExp): Promise<void> => {
-  await until(`${number} hears ${String(words)}`, async () => (await member(number).chat()).some(({ from, text }) => from === 'bot' && words.test(text)) || undefined, { waitMs: 2 * GRACE_MS })
-}
+const becomes = async (claimId: string, status: string): Promise<void> => { await member(ACTIVE).becomes(claimId, status, { waitMs: 2 * GRACE_MS }) }
+const hears = async (number: number, words: RegExp): Promise<void> => { await member(number).hears(words, { waitMs: 2 * GRACE_MS }) }
 const told = async (number: number, words: RegExp): Promise<number> => (await member(number).chat()).filter(({ from, text }) => from === 'bot' && words.test(text)).length
 const serversOf = async (claimId: string): Promise<number> => (await panelState(system)).servers.filter(({ externalId }) => externalId === claimId).length
 const stop = async (...services: readonly Service[]): Promise<void> => { await Promise.all(services.map(async (service) => { await system.kill(service, 'SIGTERM') })) }
@@ -49,7 +46,7 @@ async function installs (install: 'success' | 'never'): Promise<void> {
 }
 
 t.test('from the book alone everybody keeps what they have', async (t) => {
-  const claims = await Promise.all([ACTIVE, LEAVING, DELETED, UNHEARD].map(claimed))
+  const claims = await Promise.all([ACTIVE, LEAVING, DELETED, UNHEARD].map(async (number) => await member(number).claimed()))
   const [active = '', leaving = '', deleted = '', unheard = ''] = claims
   await Promise.all(claims.map(async (claimId) => { await becomes(claimId, 'active') }))
   await member(DELETED).leave()
@@ -66,7 +63,7 @@ t.test('from the book alone everybody keeps what they have', async (t) => {
   const { deletion_scheduled_at: promised = '' } = await member(LEAVING).progress(leaving)
 
   await installs('never')
-  const creating = await claimed(CREATING)
+  const creating = await member(CREATING).claimed()
   await until('its server is being installed', async () => await serversOf(creating) === 1 || undefined)
   await installs('success')
   await t.rejects(command(2), /still running/, 'not while services run')

@@ -25,11 +25,7 @@ const system = await startSystem({
 t.teardown(() => system.close())
 
 const member = (number: number) => actor(system, numberOf(number))
-const claimed = async (number: number): Promise<string> => (await member(number).claim()).body.claim_id
-const becomes = async (claimId: string, status: string): Promise<void> => { await until(`${claimId} is ${status}`, async () => (await member(ACTIVE).progress(claimId)).status === status || undefined) }
-const hears = async (number: number, words: RegExp): Promise<void> => {
-  await until(`${number} hears ${String(words)}`, async () => (await member(number).chat()).some(({ from, text }) => from === 'bot' && words.test(text)) || undefined)
-}
+const becomes = async (claimId: string, status: string): Promise<void> => { await member(ACTIVE).becomes(claimId, status) }
 const serversOf = async (claimId: string): Promise<number[]> => (await panelState(system)).servers.filter(({ externalId }) => externalId === claimId).map(({ id }) => id)
 const secret = (file: string): string => join(system.secretsDirectory, file)
 
@@ -63,14 +59,14 @@ async function linkAnew (): Promise<void> {
 }
 
 t.test('after the store is lost services go on where the backup was', async (t) => {
-  const [active, leaving] = [await claimed(ACTIVE), await claimed(LEAVING)]
+  const [active, leaving] = [await member(ACTIVE).claimed(), await member(LEAVING).claimed()]
   await Promise.all([active, leaving].map(async (claimId) => { await becomes(claimId, 'active') }))
   await member(LEAVING).leave()
   await becomes(leaving, 'deleting')
-  await hears(LEAVING, /akan dihapus/)
+  await member(LEAVING).hears(/akan dihapus/)
   await until('the logins have arrived', async () => (await Promise.all([ACTIVE, LEAVING].map(async (number) => loginsIn(await member(number).chat()).length))).every((logins) => logins === 1) || undefined)
   const { deletion_scheduled_at: promised = '' } = await member(LEAVING).progress(leaving)
-  const creating = await claimed(CREATING)
+  const creating = await member(CREATING).claimed()
   await until('its server is being installed', async () => (await serversOf(creating)).length === 1 || undefined)
 
   t.match(await backUp(), /✓ .* restored and compared/)
@@ -80,7 +76,7 @@ t.test('after the store is lost services go on where the backup was', async (t) 
   // What the backup cannot know: it came to its end, and somebody else came.
   await becomes(creating, 'active')
   await until('its login has arrived', async () => loginsIn(await member(CREATING).chat()).length === 1 || undefined)
-  const later = await claimed(LATER)
+  const later = await member(LATER).claimed()
   await becomes(later, 'active')
   await settled(system)
 
@@ -104,7 +100,7 @@ t.test('after the store is lost services go on where the backup was', async (t) 
   await until('the deletion is scheduled again', async () => await stored(system, 'DELETIONS', 'deletions.pending.*') === 1 || undefined)
   await until('the scheduled deletion happens', async () => (await serversOf(leaving)).length === 0 || undefined)
   t.ok(Date.now() >= Date.parse(promised), 'at its time, not before')
-  await hears(LEAVING, /sudah dihapus/)
+  await member(LEAVING).hears(/sudah dihapus/)
   await settled(system)
   t.same([(await serversOf(active)).length, (await serversOf(creating)).length, (await panelState(system)).serverCreates], [1, 1, 4], 'no server was made a second time')
   t.same(await Promise.all([ACTIVE, LEAVING].map(async (number) => loginsIn(await member(number).chat()).length)), [1, 1], 'no login was sent a second time')
@@ -120,7 +116,7 @@ t.test('after one stream is lost all go back to the same moment', async (t) => {
   const { body: { error } } = await member(ACTIVE).claim()
   const active = error?.claim_id ?? ''
   await backUp()
-  const later = await claimed(LATER)
+  const later = await member(LATER).claimed()
   await becomes(later, 'active')
   await stop()
   const connection = await connectNats(system.nats.access('operator'), 'operator')

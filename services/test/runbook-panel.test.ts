@@ -4,7 +4,7 @@ import { startSystem } from '../../deploy/staging/system.ts'
 import { scratch } from '../common/test/scratch.ts'
 import { numberOf } from './crowd.ts'
 import { driftOf } from './drift-command.ts'
-import { actor, panelState, put, until } from './journey.ts'
+import { actor, panelState, put } from './journey.ts'
 import { operatorOf, type Meaning } from './operator.ts'
 import { walk } from './procedures.ts'
 
@@ -32,24 +32,15 @@ await operator.run('nats context save klaim --server="$NATS_URL" --nkey=/etc/kla
 const { panel } = driftOf(system)
 
 const member = (n: number) => actor(system, numberOf(n))
-async function claimed (n: number, status?: string): Promise<string> {
-  const claimId = await until(`member ${n} is let in`, async () => {
-    const answer = await member(n).claim()
-    return answer.status === 202 ? answer.body.claim_id : undefined
-  })
-  if (status !== undefined) await becomes(claimId, status)
-  return claimId
-}
-const becomes = async (claimId: string, status: string): Promise<void> => { await until(`${claimId} is ${status}`, async () => (await member(1).progress(claimId)).status === status || undefined) }
+const becomes = async (claimId: string, status: string): Promise<void> => { await member(1).becomes(claimId, status) }
 const about = (claimId: string): readonly Meaning[] => [['"claim_id":"…"', `"claim_id":"${claimId}"`], ['<claim_id>', claimId]]
 const claimIn = (said: string): string => /"outcome":"done","claim_id":"([0-9a-f-]{36})"/.exec(said)?.[1] ?? ''
 const serverOf = async (claimId: string) => (await panelState(system)).servers.find(({ externalId }) => externalId === claimId)
-const hears = async (n: number, words: RegExp): Promise<void> => { await until(`member ${n} hears ${String(words)}`, async () => (await member(n).chat()).some(({ from, text }) => from === 'bot' && words.test(text)) || undefined) }
 
 t.test('the panel is down for hours', async (t) => {
   const does = walk('The panel is down for hours.', operator)
   await system.kill('panel')
-  const patient = await claimed(1)
+  const patient = await member(1).claimed()
   await does(t, 1, { prints: /"panel":"PANEL_DOWN"/ })
   await system.start('panel')
   await does(t, 4, { prints: /"status":"ready"/ })
@@ -57,26 +48,26 @@ t.test('the panel is down for hours', async (t) => {
   t.equal((await member(1).progress(patient)).status, 'active', 'a claim that was accepted goes on by itself')
 
   await system.kill('panel')
-  const late = await claimed(2)
+  const late = await member(2).claimed()
   await does(t, 3, { prints: /"ok":true/ })
   t.match(await member(3).claim(), { status: 503, body: { error: { code: 'CLAIMS_CLOSED' } } }, 'nobody new is made to wait')
   await becomes(late, 'failed')
   await system.start('panel')
   await does(t, 4, { prints: /"status":"ready"/ })
   await does(t, 6, { prints: new RegExp(`"claim_id":"${late}".*"failure_code":"PANEL_DOWN"`) })
-  await hears(2, /Panel sedang tidak bisa dihubungi/)
+  await member(2).hears(/Panel sedang tidak bisa dihubungi/)
   const retried = claimIn(await does(t, 7, { fill: about(late), prints: /"outcome":"done"/ }))
   await does(t, 8, { prints: /"ok":true/ })
   await becomes(retried, 'active')
-  await hears(2, /Server kamu siap!/)
+  await member(2).hears(/Server kamu siap!/)
   await does(t, 9, { prints: /agree/ })
 })
 
 t.test('the ports are used up', async (t) => {
   const does = walk('The ports are used up.', operator)
-  for (const n of [3, 4, 5, 6]) await claimed(n, 'active')
-  const without = await claimed(7, 'failed')
-  await hears(7, /Semua slot server sedang terpakai/)
+  for (const n of [3, 4, 5, 6]) await member(n).claimed('active')
+  const without = await member(7).claimed('failed')
+  await member(7).hears(/Semua slot server sedang terpakai/)
   await does(t, 1, { prints: /node="1".* 0\n.*node="2".* 0$/m })
   await does(t, 2, { prints: /"ok":true/ })
   const address = (await panelState(system)).servers[0]?.address ?? ''
@@ -101,9 +92,9 @@ t.test('a server was deleted by mistake', async (t) => {
   const ending = `nats request klaim.claim-store.delete '{"claim_id":"${claimId}","even_if_present":true,"by":"on call","why":"its server is gone"}'`
   t.match((await operator.run(ending)).said, /"outcome":"done"/)
   await does(t, 2, { fill: about(claimId), prints: /"status":"deleted"/ })
-  await hears(3, /Admin memutuskan server kamu dihapus/)
+  await member(3).hears(/Admin memutuskan server kamu dihapus/)
   await does(t, 3, { fill: about(claimId), prints: /"identifier": ?"[0-9a-f]{8}"/ })
-  const again = await claimed(3, 'active')
+  const again = await member(3).claimed('active')
   t.not(again, claimId, 'the member has a new server')
   t.ok(await serverOf(again))
 })
@@ -115,7 +106,7 @@ t.test('a node of the panel is lost', async (t) => {
   }
   const isOnFirst = ({ address }: { address: string }): boolean => [20_100, 20_101, 20_102, 25_600, 25_601, 25_602].includes(Number(address.split(':')[1]))
   await wings({ 1: 'refuse', 2: 'refuse' })
-  const waiting = await claimed(8)
+  const waiting = await member(8).claimed()
   await does(t, 1, { prints: /NODE_DOWN/ })
   await wings({ 2: 'ok' })
   await becomes(waiting, 'active')

@@ -30,18 +30,11 @@ export const logged = async (system: System, service: string, words: RegExp): Pr
 
 export async function trouble (system: System): Promise<Troubled> {
   const member = (n: number) => actor(system, numberOf(n))
-  async function claimed (n: number, status?: string): Promise<string> {
-    const claimId = await until(`member ${n} is let in`, async () => {
-      const answer = await member(n).claim()
-      return answer.status === 202 ? answer.body.claim_id : undefined
-    })
-    if (status !== undefined) await until(`the claim of member ${n} is ${status}`, async () => (await member(n).progress(claimId)).status === status || undefined)
-    return claimId
-  }
+  const claimed = async (n: number, status?: string): Promise<string> => await member(n).claimed(status)
 
   const [active, leaving] = [await claimed(MEMBER.active, 'active'), await claimed(MEMBER.leaving, 'active')]
   await member(MEMBER.leaving).leave()
-  await until('the deletion is scheduled', async () => (await member(MEMBER.leaving).progress(leaving)).status === 'deleting' || undefined)
+  await member(MEMBER.leaving).becomes(leaving, 'deleting')
 
   await installs(system, 'failure')
   const [failed = '', ...former] = await Promise.all([MEMBER.failed, ...MEMBER.former].map(async (n) => await claimed(n, 'failed')))
