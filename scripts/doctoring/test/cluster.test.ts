@@ -39,9 +39,10 @@ t.test('three nodes of NATS', async (t) => {
   await nats.nodes.get('node3')?.kill()
   const left = await until('the others have seen that one is gone', async () => {
     const findings = await visit()
-    return findings.get('nats-buckets')?.text.includes('node3 has no whole copy') ? findings : undefined
+    // A consumer that node3 led answers once another one leads it.
+    return findings.get('nats-buckets')?.text.includes('node3 has no whole copy') && findings.get('nats-consumers')?.verdict === 'ok' ? findings : undefined
   })
   t.same([left.get('nats-servers')?.verdict, left.get('nats-servers')?.text], ['no', '2 of 3 nodes answer'])
   t.match(left.get('nats-buckets'), { verdict: 'no', text: /\bnode3 has no whole copy\b/ })
-  t.same([left.get('nats-consumers')?.verdict, left.get('nats-storage')?.verdict], ['ok', 'ok'], 'which holds up nothing')
+  t.equal(left.get('nats-storage')?.verdict, 'ok', 'which holds up nothing')
 })
