@@ -1,0 +1,10 @@
+// Every row of docs/performance.md.
+import { accepted } from './accepted.ts'
+import type { Bench } from './bench.ts'
+import { ledger, ledgerMillion } from './ledger.ts'
+import { memory } from './memory.ts'
+import { pipeline } from './pipeline.ts'
+import { panel, spike50, spike500 } from './spike.ts'
+import { start } from './start.ts'
+
+export const BENCHES: readonly Bench[] = [accepted, pipeline, spike50, ledger, start, spike500, panel, memory, ledgerMillion]

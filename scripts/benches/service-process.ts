@@ -1,0 +1,52 @@
+// One service as a process, as it runs in production.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../../deploy/staging/nats/nats-server.ts'
+import type { Service } from '../../deploy/staging/system.ts'
+
+const ROOT = resolve(import.meta.dirname, '../..')
+const READY_MS_MAX = 120_000
+
+export interface ServiceProcess {
+  /** From the start of the process to its being ready, in milliseconds. */
+  readonly readyMs: number
+  readonly pid: number
+  readonly url: string
+  stop (): Promise<void>
+}
+
+export async function startService (service: Service, env: Readonly<Record<string, string>>, directory: string): Promise<ServiceProcess> {
+  const port = await freePort()
+  const log = join(directory, `${service}.log`)
+  const output = openSync(log, 'a', 0o600)
+  const began = performance.now()
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, `services/${service}/main.ts`], {
+    cwd: ROOT, stdio: ['ignore', output, output],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', HEALTH_PORT: String(port), ...env },
+  })
+  closeSync(output)
+  const url = `http://127.0.0.1:${port}`
+  for (; ; await delay(5)) {
+    const answer = await fetch(`${url}/readyz`).catch(() => undefined)
+    await answer?.body?.cancel()
+    if (answer?.ok) break
+    if (child.exitCode !== null || performance.now() - began > READY_MS_MAX) throw new Error(`${service} did not get ready: ${readFileSync(log, 'utf8').slice(-2_000)}`)
+  }
+  return {
+    readyMs: performance.now() - began, pid: child.pid ?? 0, url,
+    stop: async () => {
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      await ended
+    },
+  }
+}
+
+/** What a process holds in memory, in MB (proc(5), VmRSS). */
+export function residentMb (pid: number): number {
+  const [, kb = NaN] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kb) / 1_024
+}
