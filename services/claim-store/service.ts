@@ -86,12 +86,20 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
   }
 
   async function list ({ status, due_before: dueBefore, after, limit = PAGE_DEFAULT }: Static<typeof listClaims.question>): Promise<Static<typeof listClaims.answer>> {
-    const wanted = [...projection.views()].filter((view) =>
-      (status === undefined || view.status === status) && (after === undefined || view.claim_id > after) &&
-      (dueBefore === undefined || (view.deletion_scheduled_at !== null && !view.deletion_started && (view.status === 'deleting' || view.status === 'creating') && view.deletion_scheduled_at <= dueBefore)))
-    const page = wanted.toSorted((one, two) => one.claim_id < two.claim_id ? -1 : 1).slice(0, limit)
+    // The first of what is wanted, in the order of their ids. All of it is not put in order: of 100,000 claims a sweep reads 500 pages, and each would order all of them again.
+    const page: ClaimView[] = []
+    let wanted = 0
+    for (const view of projection.views()) {
+      const isWanted = (status === undefined || view.status === status) && (after === undefined || view.claim_id > after) &&
+        (dueBefore === undefined || (view.deletion_scheduled_at !== null && !view.deletion_started && (view.status === 'deleting' || view.status === 'creating') && view.deletion_scheduled_at <= dueBefore))
+      if (!isWanted) continue
+      wanted++
+      if (page.length === limit && view.claim_id > (page.at(-1) as ClaimView).claim_id) continue
+      page.splice(placeOf(page, view.claim_id), 0, view)
+      if (page.length > limit) page.pop()
+    }
     const last = page.at(-1)
-    return { ok: true, claims: page, ...(last && page.length < wanted.length ? { next: last.claim_id } : {}) }
+    return { ok: true, claims: page, ...(last && page.length < wanted ? { next: last.claim_id } : {}) }
   }
 
   return {
@@ -148,4 +156,15 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
     if (memberId !== data.member_id) throw permanent('MESSAGE_INVALID', 'a movement whose pseudonym is not that of its number')
     return memberId
   }
+}
+
+/** Where a claim belongs in what is in the order of ids. */
+function placeOf (ordered: readonly ClaimView[], claimId: string): number {
+  let [low, high] = [0, ordered.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((ordered[middle] as ClaimView).claim_id < claimId) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -34,8 +34,12 @@ export interface BudgetOptions {
 
 const KINDS: readonly Kind[] = ['server', 'other']
 const LANES: readonly Lane[] = ['delete', 'poll', 'create']
-/** Share of the limit that a lane leaves to those before it. The least share is for others who use the same administrator. */
+/** Share of the limit that a lane leaves to those before it, at the begin of a window; what they have not needed goes to it as the window passes. */
 const KEPT: Readonly<Record<Lane, number>> = { delete: 0.02, poll: 0.06, create: 0.2 }
+/** Never used by us: for others who use the same administrator. */
+const KEPT_MIN = KEPT.delete
+/** So often in a window it is looked whether more may go. */
+const RELEASES = 60
 const UNKNOWN_MAX = 4
 const BACKOFF_MS_FIRST = 1_000
 const BACKOFF_MS_MAX = 15_000
@@ -58,12 +62,21 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
 
   const inFlight = (): number => underWay.server + underWay.other
 
-  function mayGo (lane: Lane): boolean {
+  /** `promised`: calls that others have a better right to. */
+  function mayGo (lane: Lane, promised = 0): boolean {
     if (away?.isTrying) return false
     // Before the first answer of all, a few calls find out the limit.
     if (limit === null) return inFlight() < UNKNOWN_MAX
-    return used < limit - Math.max(1, Math.ceil(limit * KEPT[lane]))
+    return used + promised < limit - Math.max(1, Math.ceil(limit * keptNow(lane)))
   }
+
+  function keptNow (lane: Lane): number {
+    const left = windowEndsAt === null ? 1 : Math.min(1, Math.max(0, (windowEndsAt - now()) / windowMs))
+    return KEPT_MIN + (KEPT[lane] - KEPT_MIN) * left
+  }
+
+  /** Claims that have their account come before those that have none: a call that is left in this window is theirs. Otherwise all accounts of a crowd would be made before its first server. */
+  const serversWaiting = (): number => queues.create.values().reduce((sum, { kind }) => sum + (kind === 'server' ? 1 : 0), 0)
 
   function pump (): void {
     const time = now()
@@ -76,6 +89,7 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
       for (const waiting of queues[lane]) {
         if (!mayGo(lane) || KINDS.every((kind) => underWay[kind] >= concurrency[kind])) break
         if (underWay[waiting.kind] >= concurrency[waiting.kind]) continue
+        if (lane === 'create' && waiting.kind === 'other' && !mayGo(lane, serversWaiting())) continue
         queues[lane].delete(waiting)
         waiting.grant(ticketOf(waiting.kind))
       }
@@ -98,7 +112,7 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
     clearTimeout(timer)
     const waiting = LANES.flatMap((lane) => [...queues[lane]])
     if (waiting.length === 0) return
-    const times = [windowEndsAt ?? Infinity]
+    const times = [windowEndsAt === null ? Infinity : Math.min(windowEndsAt, time + windowMs / RELEASES)]
     if (pausedUntil > time) times.push(pausedUntil)
     if (away !== null) times.push(Math.min(...waiting.map(({ since }) => since)) + patienceMs)
     const at = Math.min(...times)

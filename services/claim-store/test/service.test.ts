@@ -75,6 +75,25 @@ t.test('of 100 who ask at once for one number, through two claim-stores, one get
   t.same(state.subjects, { [`claims.${member.member_id}.requested`]: 1 }, 'and the ledger holds one request')
 })
 
+t.test('a list comes in pages, in the order of ids, each claim once', async (t) => {
+  const stop = await claimStore(t, join(scratch(t), 'claims.json'))
+  const gateway = await busOf(t, 'gateway')
+  for (let count = 0; count < 7; count++) await gateway.request(createClaim, somebody().asking())
+  const all = (await gateway.request(listClaims, { limit: 200 })).claims.map(({ claim_id }) => claim_id)
+  t.ok(all.length >= 7)
+  t.same(all, all.toSorted())
+  const paged: string[] = []
+  for (let after: string | undefined; ;) {
+    const { claims, next } = await gateway.request(listClaims, { limit: 2, ...(after === undefined ? {} : { after }) })
+    t.ok(claims.length <= 2)
+    paged.push(...claims.map(({ claim_id }) => claim_id))
+    if (next === undefined) break
+    after = next
+  }
+  t.same(paged, all)
+  await stop()
+})
+
 t.test('a claim from request to deletion', async (t) => {
   const book = join(scratch(t), 'claims.json')
   const stop = await claimStore(t, book)

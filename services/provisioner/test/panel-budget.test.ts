@@ -57,6 +57,34 @@ t.test('creates of servers do not hold up other calls, nor more than two at once
   t.equal((await names()).length, 4, 'a ticket counts once')
 })
 
+t.test('what deletions and polls have not needed of a window goes to creates before it ends', async (t) => {
+  let time = 0
+  const budget = budgetOf({ now: () => time })
+  await learn(budget, 100, 99)
+  const { ask, names } = asking(budget)
+  for (let call = 0; call < 200; call++) ask('create', 'create')
+  t.equal((await names()).length, 79, 'at its begin a fifth is kept')
+  time = 32_000
+  ask('create', 'create')
+  t.equal((await names()).length, 88, 'in its middle half of that')
+  time = 60_900
+  ask('create', 'create')
+  t.equal((await names()).length, 96, 'and at its end only what is for others')
+  ask('delete', 'delete')
+  t.equal((await names()).length, 97)
+})
+
+t.test('a claim that has its account comes before one that has none', async (t) => {
+  const budget = budgetOf()
+  await learn(budget, 50, 19)
+  const { ask, names, granted } = asking(budget)
+  for (let call = 0; call < 4; call++) ask('server', 'create', 'server')
+  for (let call = 0; call < 20; call++) ask('account', 'create')
+  t.same((await names()).toSorted(), [...Array.from({ length: 5 }, () => 'account'), 'server', 'server'], 'of the nine calls that creates have left, two stay for the servers that wait')
+  granted.find(({ name }) => name === 'server')?.ticket.done()
+  t.equal((await names()).filter((name) => name === 'server').length, 3)
+})
+
 t.test('the limit is learnt, and others who use it are seen', async (t) => {
   const budget = budgetOf()
   t.equal(budget.remaining(), null)
