@@ -30,7 +30,7 @@ export const PROCEDURES: Readonly<Record<string, string>> = {
 export const UNWALKED: readonly string[] = ['First installation', 'Link the bot', 'The number is banned', 'Many members leave at once', 'The group is another one', 'The canary']
 
 /** What is said for containers takes Docker: `scripts/compose-journey` rehearses it, and deploy/containers/test looks at its parts. */
-export const CONTAINERS: readonly string[] = ['With containers', 'Set Klaim up in containers', 'The commands of this runbook in containers', 'Update containers', 'What dies comes back', 'Rehearse an update or a failure']
+export const CONTAINERS: readonly string[] = ['With containers', 'Set Klaim up in containers', 'The commands of this runbook in containers', 'Update containers', 'Go back to the images before', 'What dies comes back', 'Rehearse an update or a failure']
 
 /** What another test carries out outside of a procedure, and the words by which it does. */
 export const ELSEWHERE: ReadonlyArray<{ readonly command: string, readonly file: string, readonly words: string }> = [

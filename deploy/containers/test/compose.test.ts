@@ -97,7 +97,7 @@ for (const [what, { services, networks, volumes }] of Object.entries(MODELS)) {
         const target = services[other]
         t.ok(target, `${other}, for which ${name} waits, is there`)
         if (!target) continue
-        t.ok(condition === (isOnce(target) ? 'service_completed_successfully' : 'service_healthy') || (name === 'link' && other === 'bot'), `${name} waits until ${other} is ${isOnce(target) ? 'done' : 'well'}`)
+        t.ok(condition === (isOnce(target) ? 'service_completed_successfully' : 'service_healthy') || ['bot before link', 'prometheus before grafana'].includes(`${other} before ${name}`), `${name} waits until ${other} is ${isOnce(target) ? 'done' : 'well'}`)
       }
       if (kindOf(name) in CONFIGS || name === 'backup') t.ok('topology' in (service.depends_on ?? {}), `${name} waits for the streams`)
       t.same(Object.keys(service.networks ?? {}).filter((network) => !(network in networks)), [])
