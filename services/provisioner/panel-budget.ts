@@ -76,7 +76,7 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
   }
 
   /** Claims that have their account come before those that have none: a call that is left in this window is theirs. Otherwise all accounts of a crowd would be made before its first server. */
-  const serversWaiting = (): number => queues.create.values().reduce((sum, { kind }) => sum + (kind === 'server' ? 1 : 0), 0)
+  const serversWaiting = (lane: Lane): number => lane === 'create' ? queues.create.values().reduce((sum, { kind }) => sum + (kind === 'server' ? 1 : 0), 0) : 0
 
   function pump (): void {
     const time = now()
@@ -86,10 +86,12 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
     }
     loseThePatient(time)
     if (time >= pausedUntil) for (const lane of LANES) {
+      let servers = serversWaiting(lane)
       for (const waiting of queues[lane]) {
         if (!mayGo(lane) || KINDS.every((kind) => underWay[kind] >= concurrency[kind])) break
         if (underWay[waiting.kind] >= concurrency[waiting.kind]) continue
-        if (lane === 'create' && waiting.kind === 'other' && !mayGo(lane, serversWaiting())) continue
+        if (waiting.kind === 'other' && !mayGo(lane, servers)) continue
+        if (waiting.kind === 'server') servers--
         queues[lane].delete(waiting)
         waiting.grant(ticketOf(waiting.kind))
       }
