@@ -1,5 +1,6 @@
 // Every row of docs/performance.md.
 import { accepted } from './accepted.ts'
+import { baseline } from './baseline.ts'
 import type { Bench } from './bench.ts'
 import { ledger, ledgerMillion } from './ledger.ts'
 import { memory } from './memory.ts'
@@ -7,4 +8,4 @@ import { pipeline } from './pipeline.ts'
 import { panel, spike50, spike500 } from './spike.ts'
 import { start } from './start.ts'
 
-export const BENCHES: readonly Bench[] = [accepted, pipeline, spike50, ledger, start, spike500, panel, memory, ledgerMillion]
+export const BENCHES: readonly Bench[] = [accepted, pipeline, spike50, ledger, start, spike500, panel, memory, ledgerMillion, baseline]

@@ -19,7 +19,9 @@ const HOPS = 5
 const WARM_UP = 20
 const BODY = JSON.stringify({ of: 'the size of an event', filler: 'x'.repeat(400) })
 
-interface PanelTimes {
+interface Item { readonly attributes: { readonly external_id: string | null, readonly status: string | null } }
+
+export interface PanelTimes {
   readonly url: string
   /** Milliseconds that the panel took over a claim's calls, by the external id of account and server. */
   readonly took: ReadonlyMap<string, number>
@@ -29,7 +31,7 @@ interface PanelTimes {
 }
 
 /** Stands in front of the panel and looks at the clock. */
-async function timed (panelUrl: string): Promise<PanelTimes> {
+export async function timed (panelUrl: string): Promise<PanelTimes> {
   const [took, installedAt] = [new Map<string, number>(), new Map<string, number>()]
   const read = async (stream: IncomingMessage): Promise<Buffer> => Buffer.concat(await stream.toArray() as Buffer[])
   const server = createServer((asked, answered) => {
@@ -44,9 +46,9 @@ async function timed (panelUrl: string): Promise<PanelTimes> {
       if (asked.method === 'POST') {
         const { external_id: id } = JSON.parse(body.toString()) as { external_id?: string }
         if (id !== undefined) took.set(id, (took.get(id) ?? 0) + ms)
-      } else if (asked.method === 'GET' && asked.url?.includes('/servers?')) {
-        const { data = [] } = JSON.parse(text.toString()) as { data?: Array<{ attributes: { external_id: string | null, status: string | null } }> }
-        for (const { attributes: { external_id: id, status } } of data) if (id !== null && status === null && !installedAt.has(id)) installedAt.set(id, Date.now())
+      } else if (asked.method === 'GET' && /\/servers[?/]/.test(asked.url ?? '')) {
+        const { data, ...one } = JSON.parse(text.toString()) as { data?: Item[] } & Item
+        for (const { attributes: { external_id: id, status } } of data ?? [one]) if (id !== null && status === null && !installedAt.has(id)) installedAt.set(id, Date.now())
       }
       answered.writeHead(answer.statusCode ?? 502, answer.headers).end(text)
     })().catch(() => { answered.destroy() })
@@ -101,17 +103,16 @@ async function storedAt (system: System, stream: string): Promise<Map<string, nu
   })
 }
 
-async function overheads (directory: string, perMinute: number, claims: number): Promise<{ floor: number[], added: number[], noticed: number[] }> {
+/** The panel's own limit is what the spike measures; here it is out of the way, and installs end at once. */
+export const QUICK_PANEL = { PANEL_DOUBLE_RATE_LIMIT: '100000', PANEL_DOUBLE_LATENCY_MS: '0', PANEL_DOUBLE_PASSWORD_HASH_MS: '0', PANEL_DOUBLE_INSTALL_DELAY_MS: '0', PANEL_DOUBLE_START_DELAY_MS: '0' }
+
+export async function overheads (directory: string, perMinute: number, claims: number): Promise<{ floor: number[], added: number[], noticed: number[] }> {
   const port = await freePort()
   const panel = await timed(`http://127.0.0.1:${port}`)
   try {
     return await withSystem({
       directory, members: claims + WARM_UP, ports: { panel: port },
-      env: {
-        // The panel's own limit is what the spike measures; here it is out of the way, and installs end at once.
-        panel: { PANEL_DOUBLE_RATE_LIMIT: '100000', PANEL_DOUBLE_LATENCY_MS: '0', PANEL_DOUBLE_PASSWORD_HASH_MS: '0', PANEL_DOUBLE_INSTALL_DELAY_MS: '0', PANEL_DOUBLE_START_DELAY_MS: '0' },
-        provisioner: { PANEL_URL: panel.url },
-      },
+      env: { panel: QUICK_PANEL, provisioner: { PANEL_URL: panel.url } },
     }, async (system) => {
       const floor = await hops(system, claims, perMinute / 60)
       const visitors = visitorsOf(system)

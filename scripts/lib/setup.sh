@@ -12,12 +12,16 @@
 #   ensure_schemathesis   exports SCHEMATHESIS, which holds the gateway against its own description
 #   ensure_prometheus     exports PROMTOOL, PROMETHEUS, AMTOOL and ALERTMANAGER, for tests of metrics, alerts and dashboards
 #   ensure_node_exporter  exports NODE_EXPORTER, for tests of dashboards
+#   ensure_k6             exports K6, for scripts/load
+#   ensure_redis          exports REDIS_SERVER, for what Klaim is measured against
+#   ensure_baseline       exports BASELINE, a directory with deploy/load/baseline-bullmq and its packages
 
 klaim_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 klaim_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/klaim
 nats_version_min=2.14.3 # deploy/staging/nats/nats-server.ts asks for the same.
 nats_cli_version=0.5.1
 nats_cli_go=1.26 # The least that its go.mod asks for.
+k6_version=1.8.1
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -276,6 +280,72 @@ Connect to the network and run this again, or install one of them and put it on 
   fi
   mv "$klaim_temp/bin/nats" "$target.$$" && mv "$target.$$" "$target"
   rm -rf "$klaim_temp"
+}
+
+# Built from its module like the command nats; for whoever puts load on a system by hand, so with the go that is here.
+ensure_k6() {
+  local candidate
+  for candidate in "${K6:-}" "$(command -v k6 || true)" "$klaim_cache/k6-$k6_version/k6"; do
+    if [ -n "$candidate" ] && [ -x "$candidate" ] && "$candidate" version 2>/dev/null | grep -q "^k6 v$k6_version"; then
+      export K6=$candidate
+      return
+    fi
+  done
+  K6=$klaim_cache/k6-$k6_version/k6
+  mkdir -p "${K6%/*}"
+  # Two scripts at once: the second waits, and finds the work done.
+  {
+    ! has flock || flock 9
+    [ -x "$K6" ] || build_k6 "$K6"
+  } 9<"${K6%/*}"
+  export K6
+}
+
+build_k6() {
+  local target=$1 go log directory
+  go=$(new_go) || fail "No k6 $k6_version, and no Go $nats_cli_go or newer on PATH to build it with. Install one of them, or set K6 to the path of k6."
+  say "Building k6 $k6_version with $go, which takes some minutes."
+  directory=$(mktemp -d)
+  log=$directory/log
+  run_quietly "$log" env GOFLAGS=-modcacherw GOTOOLCHAIN=local CGO_ENABLED=0 "GOBIN=$directory" timeout 1500 "$go" install "go.k6.io/k6@v$k6_version" ||
+    fail 'k6 could not be built (the last lines are above). Connect to the network and run this again, or set K6 to its path.'
+  mv "$directory/k6" "$target.$$" && mv "$target.$$" "$target"
+  rm -rf "$directory"
+}
+
+# Debian's redis-server is a name for redis-check-rdb of redis-tools, which starts nothing when it is installed.
+ensure_redis() {
+  local command
+  for command in "${REDIS_SERVER:-}" redis-server "$klaim_cache/redis/redis-server"; do
+    if [ -n "$command" ] && has "$command"; then
+      REDIS_SERVER=$(command -v "$command")
+      export REDIS_SERVER
+      return
+    fi
+  done
+  if ! has redis-check-rdb; then
+    if ! has apt-get || [ "$(id -u)" != 0 ]; then fail 'redis-server is missing. Install it (on Debian, as root: apt-get install redis-tools), or set REDIS_SERVER to its path.'; fi
+    say "Installing Debian's redis-tools with apt-get."
+    debian_packages redis-tools || fail 'apt-get could not install redis-tools (its last lines are above). Connect, or install it by hand.'
+  fi
+  mkdir -p "$klaim_cache/redis"
+  ln -sf "$(command -v redis-check-rdb)" "$klaim_cache/redis/redis-server"
+  export REDIS_SERVER=$klaim_cache/redis/redis-server
+}
+
+# Beside Klaim, not in it: named after the sum of its files, so that a change makes a new one.
+ensure_baseline() {
+  local source=$klaim_root/deploy/load/baseline-bullmq log
+  BASELINE=$klaim_cache/baseline-bullmq-$(cat "$source"/{package-lock.json,chain.js} | sha256sum | cut -c 1-12)
+  export BASELINE
+  [ ! -e "$BASELINE/.complete" ] || return 0
+  say 'Installing the packages of deploy/load/baseline-bullmq with npm ci.'
+  mkdir -p "$BASELINE"
+  log=$(mktemp)
+  cp "$source"/{package.json,package-lock.json,chain.js} "$BASELINE"
+  (cd "$BASELINE" && run_quietly "$log" npm ci --ignore-scripts --prefer-offline --no-audit --no-fund --loglevel=error --fetch-timeout=60000) || fail 'npm ci failed (its last lines are above). Connect and run this again.'
+  rm -f "$log"
+  touch "$BASELINE/.complete"
 }
 
 # The go on PATH, if it is new enough for the module.
