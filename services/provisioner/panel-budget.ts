@@ -67,7 +67,8 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
     if (away?.isTrying) return false
     // Before the first answer of all, a few calls find out the limit.
     if (limit === null) return inFlight() < UNKNOWN_MAX
-    return used + promised < limit - Math.max(1, Math.ceil(limit * keptNow(lane)))
+    // Whatever is kept, one call goes: by none we would never hear of a better limit.
+    return used + promised < Math.max(1, limit - Math.max(1, Math.ceil(limit * keptNow(lane))))
   }
 
   function keptNow (lane: Lane): number {

@@ -85,6 +85,22 @@ t.test('a claim that has its account comes before one that has none', async (t) 
   t.equal((await names()).filter((name) => name === 'server').length, 3)
 })
 
+for (const limit of [0, 1, 2]) {
+  t.test(`a panel that lets ${limit} calls through in a window is still asked, and a better limit is heard of`, async (t) => {
+    let time = 0
+    const budget = budgetOf({ now: () => time })
+    await learn(budget, limit, 0)
+    const { ask, names, granted } = asking(budget)
+    ask('create', 'create')
+    t.same(await names(), [], 'in this window no more')
+    time = 62_000
+    ask('create', 'create')
+    t.same(await names(), ['create'], 'in the next one')
+    granted[0]?.ticket.done({ limit: 240, remaining: 239 })
+    t.equal((await names()).length, 2)
+  })
+}
+
 t.test('the limit is learnt, and others who use it are seen', async (t) => {
   const budget = budgetOf()
   t.equal(budget.remaining(), null)
