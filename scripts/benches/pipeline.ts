@@ -1,4 +1,5 @@
-// What Klaim itself adds to a claim: from 202 to active, without what the panel took to answer, and without the time until the panel showed the server as installed.
+// What Klaim itself adds to a claim: from 202 to active, without what the panel took to answer, without the time until the panel showed the server as installed,
+// and without the time for which the health check keeps its connection.
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -8,6 +9,7 @@ import { freePort } from '../../deploy/staging/nats/nats-server.ts'
 import type { System } from '../../deploy/staging/system.ts'
 import { connectNats } from '../../services/common/connect.ts'
 import { pagesOf } from '../../services/common/page.ts'
+import { KEPT_MS } from '../../services/provisioner/health-check.ts'
 import { waJidOf, withStreams } from '../../services/test/crowd.ts'
 import { until } from '../../services/test/journey.ts'
 import { atMost, type Bench, type Figure } from './bench.ts'
@@ -137,7 +139,7 @@ export async function overheads (directory: string, perMinute: number, claims: n
       const at = (times: ReadonlyMap<string, number>, key: string): number => times.get(key) ?? NaN
       const of = [...members].map(([claimId, member]) => {
         const waited = at(panel.installedAt, claimId) - at(done, `${claimId} progressed install`)
-        return { waited, added: at(decided, `${claimId} activated`) - at(acceptedAt, claimId) - at(panel.took, waJidOf(member)) - at(panel.took, claimId) - waited }
+        return { waited, added: at(decided, `${claimId} activated`) - at(acceptedAt, claimId) - at(panel.took, waJidOf(member)) - at(panel.took, claimId) - waited - KEPT_MS }
       })
       if (of.some(({ added }) => Number.isNaN(added))) throw new Error('the way of a claim is not known')
       return { floor, added: of.map(({ added }) => added), noticed: of.map(({ waited }) => waited) }

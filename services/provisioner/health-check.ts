@@ -9,7 +9,8 @@ export interface HealthCheck {
   (address: { readonly host: string, readonly port: number }, deadlineAt: number, signal: AbortSignal): Promise<boolean>
 }
 
-const KEPT_MS = 150
+/** How long a connection must be kept. */
+export const KEPT_MS = 150
 
 export function createHealthCheck ({ everyMs, timeoutMs, now }: { readonly everyMs: number, readonly timeoutMs: number, readonly now: () => number }): HealthCheck {
   return async (address, deadlineAt, signal) => {
