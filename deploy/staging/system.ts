@@ -31,6 +31,10 @@ export interface SystemOptions {
   readonly env?: Partial<Record<ProcessName | 'all', Record<string, string>>>
   /** Public ports; free ones where absent. */
   readonly ports?: { readonly gateway?: number, readonly panel?: number, readonly whatsapp?: number }
+  /** The checkout a process is started from, asked each time; undefined: this one. For two versions side by side. */
+  readonly rootOf?: (name: ProcessName) => string | undefined
+  /** How long a process may take to be ready, and a bot to be linked. */
+  readonly readyMsMax?: number
   /** Told what is going on, in plain words. */
   readonly say?: (line: string) => void
 }
@@ -72,7 +76,7 @@ const STOP_MS_MAX = 15_000
 interface Description { readonly args: readonly string[], readonly env: Record<string, string>, readonly readyUrl: string }
 
 export async function startSystem (options: SystemOptions): Promise<System> {
-  const { directory, graceMs = 20_000, members = 5, outsiders = 3, doubled = [], natsReplicas = 1, say = () => {} } = options
+  const { directory, graceMs = 20_000, members = 5, outsiders = 3, doubled = [], natsReplicas = 1, readyMsMax = READY_MS_MAX, say = () => {} } = options
   const at = (...parts: string[]): string => join(directory, ...parts)
   mkdirSync(at('logs'), { recursive: true, mode: 0o700 })
   const secrets = stagingSecrets(at('secrets'))
@@ -132,7 +136,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     const log = openSync(at('logs', `${name}.log`), 'a', 0o600)
     // No process outlives this one, however this one ends.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...description.args], {
-      cwd: ROOT, stdio: ['ignore', log, log],
+      cwd: options.rootOf?.(name) ?? ROOT, stdio: ['ignore', log, log],
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', ...options.env?.[name], ...description.env, ...env },
     })
     closeSync(log)
@@ -142,15 +146,15 @@ export async function startSystem (options: SystemOptions): Promise<System> {
 
   async function ready (name: ProcessName, { readyUrl }: Description): Promise<void> {
     const child = running.get(name)
-    for (const deadline = Date.now() + READY_MS_MAX; ; await delay(50)) {
+    for (const deadline = Date.now() + readyMsMax; ; await delay(50)) {
       if (await reaches(readyUrl)) return
       if (child?.exitCode !== null || child.signalCode !== null) throw new Error(`${name} ended at its start; see ${at('logs', `${name}.log`)}`)
-      if (Date.now() > deadline) throw new Error(`${name} is not ready after ${READY_MS_MAX / 1_000} s; see ${at('logs', `${name}.log`)}`)
+      if (Date.now() > deadline) throw new Error(`${name} is not ready after ${readyMsMax / 1_000} s; see ${at('logs', `${name}.log`)}`)
     }
   }
 
   async function link (): Promise<void> {
-    await linkBot({ botUrls, whatsappUrl: address(port.whatsapp), internalSecret: secrets.value('INTERNAL_SECRET'), waitMs: READY_MS_MAX })
+    await linkBot({ botUrls, whatsappUrl: address(port.whatsapp), internalSecret: secrets.value('INTERNAL_SECRET'), waitMs: readyMsMax })
   }
 
   async function start (name: ProcessName, env?: Record<string, string>): Promise<void> {

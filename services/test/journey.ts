@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { startSystem, type System } from '../../deploy/staging/system.ts'
+import { startSystem, type System, type SystemOptions } from '../../deploy/staging/system.ts'
 
 const WAIT_MS_MAX = 90_000
 export interface Patience { readonly waitMs?: number, readonly everyMs?: number }
@@ -88,8 +88,8 @@ export const panelState = async (system: Doors): Promise<PanelState> => await js
 /** Seconds stand for hours. Long enough that somebody who leaves can come back while a service is killed and started on a busy machine. */
 const GRACE_MS = 20_000
 
-export const startJourneySystem = async (): Promise<System> => await startSystem({
-  directory: mkdtempSync(join(tmpdir(), 'klaim-journey-')), graceMs: GRACE_MS, members: 12,
+export const startJourneySystem = async (more: Pick<SystemOptions, 'doubled' | 'readyMsMax' | 'rootOf'> = {}): Promise<System> => await startSystem({
+  directory: mkdtempSync(join(tmpdir(), 'klaim-journey-')), graceMs: GRACE_MS, members: 12, ...more,
   env: {
     panel: { PANEL_DOUBLE_INSTALL_DELAY_MS: '600', PANEL_DOUBLE_START_DELAY_MS: '200' },
     gateway: { RATE_LIMIT_IP_PER_MINUTE: '10000', RATE_LIMIT_JID_PER_MINUTE: '10000' },

@@ -8,7 +8,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { once, type EventEmitter } from 'node:events'
 import { closeSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -55,7 +55,7 @@ export interface Nats {
 
 /** Resolves when the server accepts clients. Rejects with the end of the server's log if it does not within 15 seconds. */
 export async function startNats (options: NatsOptions = {}): Promise<Nats> {
-  const binary = findNatsServer()
+  const spawnServer = await starter()
   const directory = await mkdtemp(join(tmpdir(), 'klaim-nats-'))
   const storeDir = options.storeDir ?? join(directory, 'store')
   const configFile = join(directory, 'nats.conf')
@@ -64,7 +64,7 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
     : withoutStoreDir(await readFile(options.configFile, 'utf8')))
   const log = join(directory, 'nats.log')
 
-  let child: ChildProcess | undefined
+  let child: ServerProcess | undefined
   let port = 0
   let monitoringPort = 0
   const endAtExit = (): void => {
@@ -75,7 +75,7 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
 
   const launch = async (): Promise<void> => {
     const args = ['-c', configFile, '-a', '127.0.0.1', '-p', `${port}`, '-m', `${monitoringPort}`, '-sd', storeDir, '-l', log]
-    child = spawnBound(binary, args, log)
+    child = await spawnServer(args, { log, directory, storeDir })
     await ready(child, log)
   }
   const kill = async (signal: NodeJS.Signals = 'SIGKILL'): Promise<void> => {
@@ -125,6 +125,19 @@ export async function startNats (options: NatsOptions = {}): Promise<Nats> {
     },
     close
   }
+}
+
+/** What is used of the process that serves. */
+export type ServerProcess = EventEmitter & Pick<ChildProcess, 'pid' | 'exitCode' | 'signalCode' | 'kill' | 'ref' | 'unref'>
+/** Starts nats-server with these arguments; it may end at once. All it reads and writes is below `directory` and `storeDir`, and what it says goes to the file `log`. */
+export type StartServer = (args: readonly string[], places: { readonly log: string, readonly directory: string, readonly storeDir: string }) => Promise<ServerProcess>
+
+/** A process of this machine; where NATS_STARTER names a module that exports `startServer: StartServer`, what that starts (scripts/test --containers). */
+async function starter (): Promise<StartServer> {
+  const module = process.env['NATS_STARTER']
+  if (module) return (await import(module) as { startServer: StartServer }).startServer
+  const binary = findNatsServer()
+  return async (args, { log }) => spawnBound(binary, args, log)
 }
 
 /** A caller may take many ports before it listens on the first; of so many, two would be the same every hundredth time. */
@@ -210,7 +223,7 @@ function spawnBound (binary: string, args: readonly string[], log: string): Chil
 }
 
 // The server's own word, since somebody else's server could be the one that answers on the port.
-async function ready (child: ChildProcess, log: string): Promise<void> {
+async function ready (child: ServerProcess, log: string): Promise<void> {
   const until = Date.now() + readyMsMax
   while (!readFileSync(log, 'utf8').includes('Server is ready')) {
     if (hasEnded(child) || child.pid === undefined) throw new Error(`nats-server ended while starting:\n${tail(log)}`)
@@ -220,7 +233,7 @@ async function ready (child: ChildProcess, log: string): Promise<void> {
 }
 
 /** A signal is only sent by `kill`: on a busy machine the process runs on for a moment. */
-async function standing ({ pid }: ChildProcess): Promise<void> {
+async function standing ({ pid }: ServerProcess): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {
     // The state is the first field behind the name in parentheses (proc(5)); T: stopped.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -229,7 +242,7 @@ async function standing ({ pid }: ChildProcess): Promise<void> {
   }
 }
 
-function hasEnded (child: ChildProcess): boolean {
+function hasEnded (child: ServerProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
 }
 
