@@ -47,9 +47,10 @@ async function ready (what: string): Promise<void> {
 
 await project.compose('down', '--volumes', '--remove-orphans', '--timeout', '5')
 // Images that were named are walked through as they are.
-if (!process.env['KLAIM_TAG']) await project.shown('build')
+if (process.env['KLAIM_TAG']) await project.shown('pull', '--quiet', '--policy', 'missing')
+else await project.shown('build')
 const began = Date.now()
-await project.shown('up', '--detach')
+await project.shown('up', '--detach', '--no-build')
 await ready('everything is ready')
 say(`from up to ready: ${Math.round((Date.now() - began) / 1_000)} s`)
 
