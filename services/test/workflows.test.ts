@@ -12,7 +12,7 @@ interface Job { readonly permissions?: Readonly<Record<string, string>>, readonl
 interface Workflow { readonly on: Readonly<Record<string, unknown>>, readonly permissions?: Readonly<Record<string, string>>, readonly concurrency?: object, readonly jobs: Readonly<Record<string, Job>> }
 
 /** Programs of a runner, or of the image a job runs in, that a step may call beside what is in the repository. */
-const PROGRAMS = new Set(['apt-get', 'docker', 'git', 'npm', 'sed', 'tee'])
+const PROGRAMS = new Set(['apt-get', 'docker', 'git', 'grep', 'npm', 'sed', 'tee'])
 const SECRETS = new Set(['GITHUB_TOKEN', 'DEPLOY_KEY', 'VERCEL_TOKEN'])
 
 const isExecutable = (path: string): boolean => {
@@ -70,6 +70,7 @@ for (const file of files) {
         if (command.includes('/')) t.ok(isExecutable(command), `${name}: ${command} is there, and can be run`)
         else t.ok(PROGRAMS.has(command), `${name}: ${command} is a program that is known`)
       }
+      t.notMatch(run, /(?:tee|>>?) (?!"\$(?:RUNNER_TEMP|GITHUB_OUTPUT)|&|\/dev)/, `${name}: nothing is written into the checkout, which would show in the tag of the images`)
       for (const [, script = ''] of run.matchAll(/npm run (\S+)/g)) t.ok(script in scripts, `${name}: npm run ${script} is there`)
     }
   })
