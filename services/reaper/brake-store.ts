@@ -1,3 +1,4 @@
+import pLimit from 'p-limit'
 import { permanent, transient } from '../common/fault.ts'
 import type { Bucket } from '../common/bucket.ts'
 import { validatorOf } from '../common/envelope.ts'
@@ -13,6 +14,9 @@ export interface BrakeStore {
 }
 
 export function createBrakeStore (bucket: Bucket): BrakeStore {
+  /** Changes of one process never race each other: of sixty-four deletions that fall due at once most would use up their tries. */
+  const inTurn = pLimit(1)
+
   async function load (): Promise<{ record: BrakeRecord, revision: number }> {
     const entry = await bucket.get(KEY)
     if (!entry) return { record: AT_REST, revision: 0 }
@@ -22,7 +26,7 @@ export function createBrakeStore (bucket: Bucket): BrakeStore {
   }
   return {
     read: async () => (await load()).record,
-    change: async (change) => {
+    change: async (change) => await inTurn(async () => {
       for (let tries = 0; tries < TRIES_MAX; tries++) {
         const { record, revision } = await load()
         const next = change(record)
@@ -32,6 +36,6 @@ export function createBrakeStore (bucket: Bucket): BrakeStore {
         if (stored !== null) return next
       }
       throw transient('BRAKE_CONTENDED', 'the record of the brake kept changing')
-    },
+    }),
   }
 }

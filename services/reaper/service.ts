@@ -1,4 +1,5 @@
 // Wake-ups, departures and the sweep, turned into verdicts and said on the DELETIONS stream.
+import pLimit from 'p-limit'
 import type { Static } from 'typebox'
 import { claimErased, deletionCancelled, deletionScheduled, departureKey } from '../../contracts/events/claims.ts'
 import { deletionConfirmed, deletionDue, deletionPostponed, deletionRefuted, deletionUnscheduled, pendingSubject } from '../../contracts/events/deletions.ts'
@@ -24,6 +25,8 @@ export const KEPT_S = 30 * 24 * 3600
 /** What was said about earlier departures of one claim has gone by its age. */
 const DEPARTURES_MAX = 1_000
 const SPREAD_PACE_MS = 4 * 60_000
+/** So many claims a sweep looks at together: each takes two questions to NATS, and 100,000 one after the other would take longer than the minute between two sweeps. */
+const SWEPT_AT_ONCE = 16
 const NOT_SCHEDULED: RepairAnswer = { ok: false, rejection: 'NOT_SCHEDULED' }
 
 export interface ReaperOptions {
@@ -182,20 +185,23 @@ export function createReaper (options: ReaperOptions): Reaper {
   async function sweep (): Promise<{ pending: number, overdueMs: number, brakeIsOn: boolean }> {
     const at = now().getTime()
     let [pending, overdueMs] = [0, 0]
+    const atOnce = pLimit(SWEPT_AT_ONCE)
     for (const status of ['deleting', 'creating'] as const) {
       let after: string | undefined
       do {
         const { claims, next } = await bus.request(listClaims, { status, limit: 200, ...(after ? { after } : {}) })
-        for (const claim of claims) {
+        const looks = await Promise.allSettled(claims.map(async (claim) => await atOnce(async () => {
           const standing = await standingOf(claim)
-          if (!standing) continue
+          if (!standing) return
           pending++
           const { job, dueAt, wakesAt, causation } = standing
           // Since the promised time: what is put off again and again is as late as what nobody looks at.
           overdueMs = Math.max(overdueMs, at - dueAt)
           if (wakesAt > at) await ensureScheduled(job, wakesAt, causation)
           else await judge(job)
-        }
+        })))
+        const failed = looks.find((look) => look.status === 'rejected')
+        if (failed) throw failed.reason
         after = next
       } while (after !== undefined)
     }

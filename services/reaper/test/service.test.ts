@@ -16,6 +16,8 @@ import { answering, createBus, type Bus } from '../../common/bus.ts'
 import { createLog } from '../../common/log.ts'
 import { sayCaused } from '../../common/test/because.ts'
 import { createMetrics } from '../../common/metrics.ts'
+import { AT_REST } from '../brake.ts'
+import { createBrakeStore } from '../brake-store.ts'
 import { start } from '../main.ts'
 
 const SECRET = 's'.repeat(32)
@@ -273,4 +275,15 @@ t.test('a due message that no schedule produced deletes nobody', async (t) => {
   while ((await info()).num_pending > 0 || (await info()).num_ack_pending > 0) await new Promise((resolve) => setTimeout(resolve, 20))
   t.ok(await never(deletionConfirmed, delete_job_id))
   t.equal(claims.get(job.claim_id)?.status, 'deleting')
+})
+
+t.test('as many changes of the brake at once as deletions may fall due at once', async (t) => {
+  const nats = await startKlaimNats()
+  t.teardown(async () => { await nats.close() })
+  const bus = await createBus({ ...nats.playing('reaper'), log: silent('reaper'), metrics: createMetrics('reaper'), now: () => new Date() })
+  t.teardown(() => bus.close())
+  const brake = createBrakeStore(await bus.bucket(brakeBucket))
+  t.same(await brake.read(), AT_REST)
+  await Promise.all(Array.from({ length: 64 }, async () => await brake.change((record) => ({ ...record, rosterSize: record.rosterSize + 1 }))))
+  t.equal((await brake.read()).rosterSize, 64, 'none is lost, and none gives up')
 })
