@@ -55,7 +55,7 @@ export const SECRETS = [
   { variable: 'PANEL_KEY', file: 'panel_key', holders: ['provisioner'], problem: (text) => /^[A-Za-z0-9_]{20,128}$/.test(text) ? null : 'is no application key of a panel' },
   // Between the nodes of a cluster of NATS; a single node has no use for it.
   { variable: 'NATS_ROUTES_PASSWORD', file: 'nats_routes', holders: ['nats'], problem: problemOfPassword },
-  ...NATS_KEY_OWNERS.map((owner) => ({ variable: 'NATS_NKEY_SEED' as const, file: seedFileOf(owner), holders: owner === 'operator' ? [owner, 'backup'] as const : [owner] as const, problem: problemOfSeed })),
+  ...NATS_KEY_OWNERS.map((owner) => ({ variable: 'NATS_NKEY_SEED' as const, file: seedFileOf(owner), holders: owner === 'operator' ? [owner, 'backup', 'canary'] as const : [owner] as const, problem: problemOfSeed })),
 ] as const satisfies readonly Secret[]
 
 /** Those of which there is one. */

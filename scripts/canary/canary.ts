@@ -27,12 +27,16 @@ async function runOnce (call: Spoken, settings: Settings, signal: AbortSignal, m
     call.tell({ at, result, claim_id: claimId ?? null, ...object }, `${at}  ${line}`)
   }
   const failed = (code: string, detail?: string): number => {
+    metrics?.lastFailure.setToCurrentTime({ result: code })
     const more = [...(detail === undefined ? [] : [detail]), runbookAnchor(code)].join(', ')
     told(code, { ok: false, code, detail: detail ?? null, runbook: runbookAnchor(code) }, `✗ ${code} (${more})${claimId === undefined ? '' : `: scripts/klaim why ${claimId}`}`)
     return EXIT.no
   }
   // What is said where NATS does not answer counts as a run, too.
-  const tell: Call['tell'] = (object, ...lines) => { told(String(object['code']), { ...object }, `✗ ${lines.join(' ')}`) }
+  const tell: Call['tell'] = (object, ...lines) => {
+    metrics?.lastFailure.setToCurrentTime({ result: String(object['code']) })
+    told(String(object['code']), { ...object }, `✗ ${lines.join(' ')}`)
+  }
   return await asOperator({ env: call.env, tell }, async (bus) => {
     try {
       const { loginS, goneS } = await runCanary(bus, settings, signal, (made) => { claimId = made })

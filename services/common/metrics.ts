@@ -11,12 +11,17 @@ const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total',
 export const MESSAGE_RESULTS = ['done', 'retried', 'handed_back', 'dead', 'replayed'] as const
 export const REQUEST_RESULTS = ['answered', 'fault'] as const
 
+/** Those of prom-client about the process and Node. */
+export function addProcessMetrics (registry: Registry): void {
+  collectDefaultMetrics({ register: registry })
+  for (const name of MISNAMED) registry.removeSingleMetric(name)
+}
+
 /** `commit`: what was built, where that is known. */
 export function createMetrics (service: string, commit = '') {
   const registry = new Registry()
   registry.setDefaultLabels({ service })
-  collectDefaultMetrics({ register: registry })
-  for (const name of MISNAMED) registry.removeSingleMetric(name)
+  addProcessMetrics(registry)
   const registers = [registry]
   const build = new Gauge({ name: 'klaim_build_info', help: 'Always 1; the labels say what runs', labelNames: ['version', 'node', 'commit'] as const, registers })
   build.set({ version: klaim.version, node: process.versions.node, commit }, 1)

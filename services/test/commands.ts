@@ -7,6 +7,7 @@ import { codeIn, ROOT, runbook, type Command } from './runbook.ts'
 
 /** Whose steps another test carries out: services/test/<name>.test.ts. Of those that it walks none is left out: procedures.ts sees to that. */
 export const PROCEDURES: Readonly<Record<string, string>> = {
+  'The canary': 'canary',
   'The panel is down for hours': 'runbook-panel',
   'A node of the panel is lost': 'runbook-panel',
   'The ports are used up': 'runbook-panel',
@@ -27,7 +28,7 @@ export const PROCEDURES: Readonly<Record<string, string>> = {
 }
 
 /** Whose steps no test has walked to their end yet. They were written from the code, and what is not the first word of a step is run. */
-export const UNWALKED: readonly string[] = ['First installation', 'Link the bot', 'The number is banned', 'Many members leave at once', 'The group is another one', 'The canary']
+export const UNWALKED: readonly string[] = ['First installation', 'Link the bot', 'The number is banned', 'Many members leave at once', 'The group is another one']
 
 /** What is said for containers takes Docker: `scripts/compose-journey` rehearses it, and deploy/containers/test looks at its parts. */
 export const CONTAINERS: readonly string[] = ['With containers', 'Set Klaim up in containers', 'The commands of this runbook in containers', 'Update containers', 'Go back to the images before', 'What dies comes back', 'Rehearse an update or a failure']
@@ -37,7 +38,8 @@ export const ELSEWHERE: ReadonlyArray<{ readonly command: string, readonly file:
   // By scripts/test, before any test of the page; after a re-keying; and where a registry is asked, one of the test's own.
   { command: 'npm run build:web', file: 'scripts/lib/setup.sh', words: 'npm run build:web)' },
   { command: 'scripts/rekey-members --confirm', file: 'services/test/rekey.test.ts', words: 'rekey-members --confirm`/' },
-  { command: 'CANARY_NUMBER_FILE=/etc/klaim/canary_number HEALTH_PORT=9207 scripts/klaim canary --every 1h', file: 'scripts/canary/test/canary.test.ts', words: "['--every', '5s', '--json']" },
+  { command: 'CANARY_NUMBER_FILE=/etc/klaim/canary_number HEALTH_PORT=9207 scripts/klaim canary --every 1h', file: 'services/test/canary.test.ts', words: "going.replace('--every 1h', '--every 5s')" },
+  { command: 'curl -s http://127.0.0.1:9207/metrics | grep \'^klaim_canary\'', file: 'services/test/canary.test.ts', words: 'does(t, 5, ' },
   { command: 'scripts/audit', file: 'services/test/audit.test.ts', words: "'scripts/audit.ts'" },
 ]
 

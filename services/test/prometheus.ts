@@ -1,5 +1,5 @@
 // A Prometheus as deploy/prometheus has it, with the addresses of a running system, and a node_exporter beside it.
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { hurried } from '../../deploy/prometheus/test/hurry.ts'
 import { startProgram, type Program } from '../../deploy/prometheus/test/program.ts'
@@ -33,6 +33,8 @@ export interface Prometheus {
   valuesOf (selector: string, label: string): Promise<string[]>
   /** Those that fire, and those that may. */
   alerts (): Promise<ActiveAlert[]>
+  /** Where the canary is, as RUNBOOK.md has it written down; without an address there is none. */
+  watchCanary (address?: string): void
   /** Takes over what was changed in its configuration. */
   reload (): Promise<void>
   kill (): Promise<void>
@@ -96,6 +98,11 @@ export async function startPrometheus (system: System, directory: string, { rule
   return {
     url, nodeExporterUrl: `http://127.0.0.1:${port.node}`, configuration: at('config'),
     alerts: async () => (await ask<{ alerts: ActiveAlert[] }>('alerts', {})).alerts,
+    // Replaced whole, because it is read at any time.
+    watchCanary: (address) => {
+      writeFileSync(at('config', 'canary.yml'), address === undefined ? '[]\n' : `- targets: [${address}]\n`)
+      renameSync(at('config', 'canary.yml'), at('config', 'targets', 'canary.yml'))
+    },
     reload: async () => {
       const answer = await fetch(`${url}/-/reload`, { method: 'POST' })
       if (!answer.ok) throw new Error(await answer.text())

@@ -13,6 +13,7 @@ import { Config as ProvisionerConfig } from '../../../services/provisioner/confi
 import { Config as ReaperConfig } from '../../../services/reaper/config.ts'
 import { SECRETS, secretsFor } from '../../secrets/catalogue.ts'
 import { SERVICES } from '../../staging/system.ts'
+import { createWorld } from '../../staging/whatsapp/world.ts'
 import { composeModel, variablesIn, type Model, type Service } from './compose-model.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
@@ -68,8 +69,9 @@ for (const [what, { services, networks, volumes }] of Object.entries(MODELS)) {
       else t.same(given.filter((volume) => volume !== `secrets-${name === 'topology' ? 'operator' : kindOf(name)}`), [], `${name} has no volume of another`)
       const files = Object.entries(service.environment ?? {}).filter(([variable, path]) => SECRETS.some((secret) => variable === `${secret.variable}_FILE`) && path !== '').map(([variable, path]) => `${variable}=${String(path)}`)
       const holder = name === 'topology' ? 'operator' : kindOf(name)
-      if (holder in CONFIGS || name === 'topology' || name === 'backup') {
-        const own = secretsFor(holder).filter((secret) => !('isOptional' in secret)).map(({ variable, file }) => `${variable}_FILE=/etc/klaim/${file}`)
+      if (holder in CONFIGS || ['topology', 'backup', 'canary'].includes(name)) {
+        // It is nothing without the number.
+        const own = secretsFor(holder).filter((secret) => name === 'canary' || !('isOptional' in secret)).map(({ variable, file }) => `${variable}_FILE=/etc/klaim/${file}`)
         t.same(files.toSorted(), own.toSorted(), `${name} is given what scripts/secrets environment says`)
       }
     }
@@ -104,7 +106,7 @@ for (const [what, { services, networks, volumes }] of Object.entries(MODELS)) {
     }
     t.equal(networks['inner']?.internal, true, 'the inner network has no way out')
     const outside = Object.entries(services).filter(([, service]) => Object.keys(service.networks ?? {}).some((network) => networks[network]?.internal !== true)).map(([name]) => kindOf(name))
-    t.same(['nats', 'claim-store', 'reaper', 'notifier', 'topology', 'backup', 'secrets', 'nats-exporter'].filter((name) => outside.includes(name)), [], 'who needs nothing of the world does not reach it')
+    t.same(['nats', 'claim-store', 'reaper', 'notifier', 'topology', 'backup', 'canary', 'secrets', 'nats-exporter'].filter((name) => outside.includes(name)), [], 'who needs nothing of the world does not reach it')
     for (const service of Object.values(services)) for (const { source } of mountsOf(service)) t.ok(source.startsWith('./') ? existsSync(join(ROOT, source)) : source in volumes, `${source} is there to be mounted`)
   })
 }
@@ -112,6 +114,7 @@ for (const [what, { services, networks, volumes }] of Object.entries(MODELS)) {
 t.test('members', async (t) => {
   const { services } = MODELS['production'] as Model
   t.same(Object.values(services).filter(({ profiles = [] }) => !profiles.includes('staging')).filter(({ image, command = [] }) => image.includes('staging') || command.some((word) => word.includes('staging'))), [], 'meet no double')
+  t.same(services['canary']?.profiles, ['staging'], 'nor a canary that they did not start')
   t.same(['bot', 'bot-2'].map((name) => services[name]?.environment?.['WHATSAPP_URL']), ['', ''], 'and WhatsApp itself')
   const { GRACE_MS: _, ...given } = rehearsal
   const { services: ordinary } = composeModel(PRODUCTION, given)
@@ -121,13 +124,21 @@ t.test('members', async (t) => {
   t.notOk('ports' in (services['gateway'] ?? {}) && services['gateway']?.ports?.length)
 })
 
+t.test('the canary of staging', async (t) => {
+  const { services } = MODELS['staging'] as Model
+  const [, number = ''] = /CANARY_NUMBER = '(\d+)'/.exec(text('deploy/staging/container-secrets.ts')) ?? []
+  const { people } = createWorld({ members: Number(services['whatsapp']?.environment?.['WHATSAPP_DOUBLE_MEMBERS']) })
+  t.equal(people.filter(({ name }) => name.startsWith('Member')).at(-1)?.number, number, 'is the last member, whom nobody plays first')
+})
+
 t.test('Prometheus finds every process', async (t) => {
   for (const [what, directory] of [['staging', 'targets'], ['production', 'targets-production']] as const) {
     const { services } = MODELS[what] as Model
-    const files = ['alertmanager', 'klaim', 'nats', 'node'].map((file) => parse(text(`deploy/containers/${directory}/${file}.yml`)) as Array<{ targets: string[] }>)
+    const files = ['alertmanager', 'canary', 'klaim', 'nats', 'node'].map((file) => parse(text(`deploy/containers/${directory}/${file}.yml`)) as Array<{ targets: string[] }>)
     const targets = files.flat().flatMap(({ targets }) => targets)
     t.same(targets.map((target) => target.split(':')[0] ?? '').filter((name) => !(name in services)), [], `${what}: and nobody who is not there`)
-    const expected = Object.entries(services).filter(([name]) => kindOf(name) in CONFIGS || name === 'backup').map(([name, { environment = {} }]) => `${name}:${environment['HEALTH_PORT']}`)
+    const expected = Object.entries(services)
+      .filter(([name, { profiles = [] }]) => kindOf(name) in CONFIGS || name === 'backup' || (name === 'canary' && what === profiles[0])).map(([name, { environment = {} }]) => `${name}:${environment['HEALTH_PORT']}`)
     t.same(expected.filter((target) => !targets.includes(target)), [], what)
   }
   const source = (path: string) => ({ ...(parse(text(path)) as { datasources: Array<Record<string, unknown>> }).datasources[0], url: null })

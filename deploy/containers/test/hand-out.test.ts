@@ -15,7 +15,7 @@ import { Type } from 'typebox'
 const ROOT = resolve(import.meta.dirname, '../../..')
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
 const settings = (natsNodes: readonly string[] = ['nats']): Settings => ({ natsConf: text('deploy/nats/nats.conf'), natsNodes, alertmanagerYml: text('deploy/prometheus/alertmanager.yml'), alertsUrl: 'http://bot:8085' })
-const HOLDERS = [...SERVICES, 'operator', 'backup', 'alertmanager', 'nats', 'panel', 'link']
+const HOLDERS = [...SERVICES, 'operator', 'backup', 'canary', 'alertmanager', 'nats', 'panel', 'link']
 
 /** A full set, and the volumes that Docker made. */
 function world (t: Test): { directory: Directory, volumes: string, files: (holder: string) => string[], read: (holder: string, file: string) => string } {
@@ -31,7 +31,7 @@ function world (t: Test): { directory: Directory, volumes: string, files: (holde
 t.test('each container gets its own secrets', async (t) => {
   const { directory, volumes, files, read } = world(t)
   t.ok(handOut(sharesOf(directory, settings()), volumes).length > 20)
-  for (const holder of [...SERVICES, 'operator', 'backup']) {
+  for (const holder of [...SERVICES, 'operator', 'backup', 'canary']) {
     const own = secretsFor(holder).filter((secret) => secret.isOptional !== true).map(({ file }) => file)
     t.same(files(holder), own.toSorted(), `${holder} has its own`)
     for (const file of own) {

@@ -1,4 +1,5 @@
 // Every drill, in an order in which none stands in another's way.
+import { canaryDrills } from './canary.ts'
 import { claimDrills } from './claims.ts'
 import { deletionDrills } from './deletions.ts'
 import type { Drill } from './drill.ts'
@@ -7,7 +8,7 @@ import { serviceDrills } from './services.ts'
 import { storageDrills } from './storage.ts'
 import { whatsappDrills } from './whatsapp.ts'
 
-const all = [...serviceDrills, ...claimDrills, ...whatsappDrills, ...deletionDrills, ...panelDrills, ...storageDrills]
+const all = [...serviceDrills, ...claimDrills, ...canaryDrills, ...whatsappDrills, ...deletionDrills, ...panelDrills, ...storageDrills]
 /** While claims fail in other drills too, too many do. Then what lasts longest. */
 const FIRST = ['SloBurnSlow', 'DeletionOfPresentMember']
 /** New ports are no sign that they run out. */

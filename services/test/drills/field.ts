@@ -3,6 +3,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { startAlertmanager, startReceiver, type Heard } from '../../../deploy/prometheus/test/watch.ts'
+import { freePort } from '../../../deploy/staging/nats/nats-server.ts'
 import { startSystem, type System } from '../../../deploy/staging/system.ts'
 import { numberOf } from '../crowd.ts'
 import { actor, put, until } from '../journey.ts'
@@ -17,6 +18,8 @@ export interface Member extends ReturnType<typeof actor> { readonly number: stri
 export interface Field {
   readonly system: System
   readonly prometheus: Prometheus
+  /** Where the canary has its metrics, while there is one. */
+  readonly canaryPort: number
   /** From reaper to the bot. */
   readonly passage: Passage
   /** Alertmanager's copy, which it reads at every message. */
@@ -105,9 +108,10 @@ export async function startField (directory: string, { factor }: { factor: numbe
     const prometheus = await opened(startPrometheus(system, directory, { factor, alertmanager: alertmanager.address }))
     mkdirSync(join(directory, 'backups'), { mode: 0o700 })
 
+    const canaryPort = await freePort()
     const hostOf = (url: string): string => new URL(url).host
     const onCall = operatorOf(system, join(directory, 'system'), {
-      places: [['127.0.0.1:9090', hostOf(prometheus.url)], ['127.0.0.1:9093', alertmanager.address], ['127.0.0.1:9100', hostOf(prometheus.nodeExporterUrl)]],
+      places: [['127.0.0.1:9090', hostOf(prometheus.url)], ['127.0.0.1:9093', alertmanager.address], ['127.0.0.1:9100', hostOf(prometheus.nodeExporterUrl)], ['127.0.0.1:9207', `127.0.0.1:${canaryPort}`]],
       env: { BACKUP_DIRECTORY: join(directory, 'backups'), BACKUP_METRICS_FILE: join(prometheus.textfiles, 'klaim_backup.prom') },
     })
     const run = async (command: string, input = ''): Promise<Output> => {
@@ -118,7 +122,7 @@ export async function startField (directory: string, { factor }: { factor: numbe
 
     let claimants = 0
     const field: Field = {
-      system, prometheus, passage, factor, directory, run, heard: receiver.heard, alertsSecretFile,
+      system, prometheus, canaryPort, passage, factor, directory, run, heard: receiver.heard, alertsSecretFile,
       suppressed: async () => {
         const alerts = await (await fetch(`http://${alertmanager.address}/api/v2/alerts?inhibited=true`)).json() as Array<{ labels: Record<string, string>, status: { inhibitedBy: string[] } }>
         return alerts.filter(({ status }) => status.inhibitedBy.length > 0).map(({ labels }) => labels)
