@@ -79,6 +79,8 @@ export function openSocket (session: Session, listener: Listener, options: Socke
     markOnlineOnConnect: false,
     syncFullHistory: false,
     defaultQueryTimeoutMs: answerMsMax,
+    // A phone asks five times for a message that it cannot read, and rc14 counts each time twice (lib/Socket/messages-recv.js: handleReceipt, sendMessagesAgain).
+    maxMsgRetryCount: 2 * 5,
     getMessage: async ({ id }) => id ? recent.recall(id) : undefined,
     // This drops notifications too, so it must never match the watched group.
     shouldIgnoreJid: (jid) => isIgnored(jid, groupId),

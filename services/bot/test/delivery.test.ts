@@ -93,6 +93,19 @@ t.test('a refused login', async (t) => {
   t.equal(whatsapp.chat(member(3)).length, 2, 'one refused for a moment is tried again')
 })
 
+t.test('a login that the phone cannot read for as long as it asks', async (t) => {
+  const here = await world(t)
+  const { whatsapp, bot, told, logged } = here
+  await bot()
+  await logged('connected to WhatsApp')
+  // The phone asks five times for one message; the fifth is the one that it can read.
+  whatsapp.turnKnobs({ unreadable: 5 })
+  await say(here, await login(member(1), 'login-unreadable'))
+  await told(messageDelivered, 1)
+  await whatsapp.until('both parts are read', () => whatsapp.chat(member(1)).length === 2)
+  t.same(whatsapp.chat(member(1)).map(({ text }) => text).toSorted(), ['Server kamu siap!', password].toSorted())
+})
+
 t.test('an acknowledgement that is lost', async (t) => {
   const here = await world(t)
   const { whatsapp, bot, told, logged } = here
