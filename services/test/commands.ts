@@ -7,6 +7,7 @@ import { codeIn, ROOT, runbook, type Command } from './runbook.ts'
 
 /** Whose steps another test carries out: services/test/<name>.test.ts. Of those that it walks none is left out: procedures.ts sees to that. */
 export const PROCEDURES: Readonly<Record<string, string>> = {
+  'First installation': 'first-installation',
   'The canary': 'canary',
   'The panel is down for hours': 'runbook-panel',
   'A node of the panel is lost': 'runbook-panel',
@@ -28,7 +29,7 @@ export const PROCEDURES: Readonly<Record<string, string>> = {
 }
 
 /** Whose steps no test has walked to their end yet. They were written from the code, and what is not the first word of a step is run. */
-export const UNWALKED: readonly string[] = ['First installation', 'Link the bot', 'The number is banned', 'Many members leave at once', 'The group is another one']
+export const UNWALKED: readonly string[] = ['Link the bot', 'The number is banned', 'Many members leave at once', 'The group is another one']
 
 /** What is said for containers takes Docker: `scripts/compose-journey` rehearses it, and deploy/containers/test looks at its parts. */
 export const CONTAINERS: readonly string[] = ['With containers', 'Set Klaim up in containers', 'The commands of this runbook in containers', 'Update containers', 'Go back to the images before', 'What dies comes back', 'Rehearse an update or a failure']
