@@ -6,9 +6,11 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { jetstream } from '@nats-io/jetstream'
 import { DASHBOARDS } from '../../deploy/grafana/dashboards.ts'
+import { freePort } from '../../deploy/staging/nats/nats-server.ts'
 import { SERVICES, startSystem } from '../../deploy/staging/system.ts'
 import { connectNats } from '../common/connect.ts'
 import { scratch } from '../common/test/scratch.ts'
+import { startCanary } from './canary.ts'
 import { actor, journey, put, until } from './journey.ts'
 import { carryOut } from './procedures.ts'
 import { SCRAPE_S, startPrometheus, type Series } from './prometheus.ts'
@@ -120,18 +122,6 @@ t.test('a crowd lives', async (t) => {
   await until('the backup is seen', async () => await box('Cadangan terakhir') >= 0 || undefined)
 })
 
-for (const dashboard of dashboards) {
-  t.test(dashboard.path, async (t) => {
-    const values = await variables(dashboard)
-    t.notOk([...values.values()].includes('()'), 'its variables have values')
-    for (const panel of dashboard.panels) {
-      for (const [n, target] of (panel.targets ?? []).entries()) {
-        t.equal(await faultOf(target, panel, seconds(dashboard.time.from), values), undefined, `${panel.title}${n === 0 ? '' : `, ${target.legendFormat ?? n}`}`)
-      }
-    }
-  })
-}
-
 t.test('the overview tells what happened', async (t) => {
   const story = {
     'Bagian Klaim yang hidup': 6, 'Sambungan WhatsApp': 1, 'Daftar anggota grup': 1, Panel: 1, 'Penghapusan server': 0,
@@ -144,6 +134,28 @@ t.test('the overview tells what happened', async (t) => {
   // One of three: the others failed, or did not arrive.
   t.ok(Math.abs(await box('Selesai dalam 2 menit') - 1 / 3) < 0.05)
 })
+
+t.test('the canary comes through', async () => {
+  // Seen from the beginning of its one run.
+  const port = await freePort()
+  prometheus.watchCanary(`127.0.0.1:${port}`)
+  await until('it is missed', async () => (await prometheus.now('up{job="canary"}')).length > 0 || undefined)
+  const canary = startCanary(system, { number: '6281200000008', healthPort: port, every: '6h' })
+  t.teardown(async () => { await canary.end() })
+  await until('it has come through', async () => (await prometheus.now('klaim_canary_runs_total{result="ok"} > 0')).length > 0 || undefined)
+})
+
+for (const dashboard of dashboards) {
+  t.test(dashboard.path, async (t) => {
+    const values = await variables(dashboard)
+    t.notOk([...values.values()].includes('()'), 'its variables have values')
+    for (const panel of dashboard.panels) {
+      for (const [n, target] of (panel.targets ?? []).entries()) {
+        t.equal(await faultOf(target, panel, seconds(dashboard.time.from), values), undefined, `${panel.title}${n === 0 ? '' : `, ${target.legendFormat ?? n}`}`)
+      }
+    }
+  })
+}
 
 t.test('a query that is wrong is found', async (t) => {
   const fault = async (expr: string, instant = true) => await faultOf({ expr, instant }, {}, 3_600, new Map())
