@@ -15,6 +15,8 @@ export const PROCEDURES: Readonly<Record<string, string>> = {
   'A server was deleted by mistake': 'runbook-panel',
   'Link the bot': 'runbook-whatsapp',
   'The number is banned': 'runbook-whatsapp',
+  'Many members leave at once': 'runbook-whatsapp',
+  'The group is another one': 'runbook-whatsapp',
   'A node of NATS is lost': 'nats-node',
   'Rotate the internal secret': 'rotation',
   'Rotate the alerts\' secret': 'rotation',
@@ -29,9 +31,6 @@ export const PROCEDURES: Readonly<Record<string, string>> = {
   'The ledger is lost, and there is only the book': 'reseed',
   'From one node of NATS to three': 'cluster-move',
 }
-
-/** Whose steps no test has walked to their end yet. They were written from the code, and what is not the first word of a step is run. */
-export const UNWALKED: readonly string[] = ['Many members leave at once', 'The group is another one']
 
 /** What is said for containers takes Docker: `scripts/compose-journey` rehearses it, and deploy/containers/test looks at its parts. */
 export const CONTAINERS: readonly string[] = ['With containers', 'Set Klaim up in containers', 'The commands of this runbook in containers', 'Update containers', 'Go back to the images before', 'What dies comes back', 'Rehearse an update or a failure']
@@ -82,7 +81,7 @@ const isScript = (program: string): boolean => /^scripts\/[a-z-]+$/.test(program
 const isCommand = ({ text }: Command): boolean => !PHRASES.includes(text) && (isScript(programOf(text)) || OURS.includes(programOf(text)) || programs.has(programOf(text)))
 
 export const commands = code.filter(isCommand)
-const isOfOthers = ({ text, under, isStep }: Command): boolean => CONTAINERS.includes(under) || (isStep && (under in PROCEDURES || UNWALKED.includes(under))) || MENTIONED.includes(text) || [...ELSEWHERE, ...BY_HAND].some(({ command }) => command === text)
+const isOfOthers = ({ text, under, isStep }: Command): boolean => CONTAINERS.includes(under) || (isStep && under in PROCEDURES) || MENTIONED.includes(text) || [...ELSEWHERE, ...BY_HAND].some(({ command }) => command === text)
 /** What is mentioned, and carried out neither by a longer command nor by a step of a procedure. */
 export const idle = MENTIONED.filter((mention) => !commands.some((command) => bare(command.text).startsWith(`${mention} `) || (command.text === mention && command.isStep)))
 /** What runbook-commands.test.ts carries out, once each, in the order of the page. */

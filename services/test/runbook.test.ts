@@ -6,7 +6,7 @@ import { runbookAnchor } from '../../contracts/events/dead-letters.ts'
 import { anchorOf } from '../../scripts/doctoring/check.ts'
 import { CHECKS } from '../../scripts/doctoring/checks.ts'
 import { APPLY_CODES, CANARY_CODES, FAILURE_CODES, HTTP_CODES, OPERATOR_REFUSALS, REPAIR_REFUSALS, UNDELIVERABLE_CODES, WEBHOOK_CODES } from '../../contracts/codes.ts'
-import { BY_HAND, commands, ELSEWHERE, here, idle, MENTIONED, PHRASES, PROCEDURES, programOf, unclear, UNWALKED } from './commands.ts'
+import { BY_HAND, commands, ELSEWHERE, here, idle, MENTIONED, PHRASES, PROCEDURES, programOf, unclear } from './commands.ts'
 import { codeIn, italicsIn, linksIn, placesIn, ROOT, runbook, titlesIn, withoutBlocks } from './runbook.ts'
 
 /** The rows of the tables that explain codes. */
@@ -36,7 +36,6 @@ t.test('every command is carried out by somebody', async (t) => {
   t.same(unclear, [], 'and none is overlooked')
   const listed = [...MENTIONED, ...PHRASES, ...[...ELSEWHERE, ...BY_HAND].map(({ command }) => command)]
   t.same(listed.filter((text) => !codeIn(runbook).some((each) => each.text === text)), [], 'nothing is listed that is not on the page')
-  t.same(UNWALKED.filter((title) => !commands.some(({ under, isStep }) => under === title && isStep)), [])
   t.same(idle, [], 'what is only mentioned is run by another command')
 })
 
