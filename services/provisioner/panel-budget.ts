@@ -132,6 +132,8 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
       isOpen = false
       underWay[kind]--
       settle()
+      // From the first answer rather than the first call: the panel's window began in between, so ours ends later. No answer counts, too: otherwise what is tried while the panel is away would be used up for ever.
+      windowEndsAt ??= now() + windowMs + WINDOW_SLACK_MS
       pump()
     }
     return {
@@ -139,8 +141,6 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
         close(() => {
           if (heard !== undefined) hear(heard)
           else if (away !== null) away.isTrying = false
-          // From the first answer rather than the first call: the panel's window began in between, so ours ends later.
-          windowEndsAt ??= now() + windowMs + WINDOW_SLACK_MS
         })
       },
       away: (code) => {

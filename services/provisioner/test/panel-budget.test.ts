@@ -85,6 +85,20 @@ t.test('a claim that has its account comes before one that has none', async (t) 
   t.equal((await names()).filter((name) => name === 'server').length, 3)
 })
 
+t.test('a panel that is away for longer than a window is still asked', async (t) => {
+  let time = 0
+  const budget = budgetOf({ now: () => time })
+  await learn(budget, 5, 4)
+  const { ask, names, granted } = asking(budget)
+  for (let tries = 1; tries <= 20; tries++) {
+    // Longer than it is waited for between two tries.
+    time += 20_000
+    ask('create', 'create')
+    t.equal((await names()).length, tries)
+    granted.at(-1)?.ticket.away('PANEL_DOWN')
+  }
+})
+
 for (const limit of [0, 1, 2]) {
   t.test(`a panel that lets ${limit} calls through in a window is still asked, and a better limit is heard of`, async (t) => {
     let time = 0
