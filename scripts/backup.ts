@@ -4,12 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Type, type Static } from 'typebox'
 import { Config as ClaimStoreConfig } from '../services/claim-store/config.ts'
 import { createMac } from '../services/claim-store/mac.ts'
-import { loadConfig } from '../services/common/config.ts'
 import { connectNats, natsOf } from '../services/common/connect.ts'
 import { serveHealth } from '../services/common/health.ts'
 import { CommonConfig } from '../services/common/run.ts'
 import { backUp, wordsOf } from './backups/backup.ts'
 import { createBackupMetrics, writeTextfile } from './backups/metrics.ts'
+import { withSettings } from './operating/settings.ts'
 
 const { NATS_URL, NATS_NKEY_SEED, NATS_CA_FILE, HEALTH_HOST, HEALTH_PORT } = CommonConfig
 const { BOOK_FILE, LEDGER_KEYS } = ClaimStoreConfig.properties
@@ -67,16 +67,11 @@ async function main (args: readonly string[]): Promise<number> {
     print('Usage: scripts/backup [--every 6h]')
     return 64
   }
-  let settings
-  try {
-    settings = loadConfig(Settings, process.env)
-  } catch (error) {
-    print((error as Error).message)
-    return 78
-  }
-  if (hours === undefined) return await once(settings)
-  await forEver(settings, Number(hours) * HOUR_MS)
-  return 0
+  return await withSettings(Settings, process.env, print, async (settings) => {
+    if (hours === undefined) return await once(settings)
+    await forEver(settings, Number(hours) * HOUR_MS)
+    return 0
+  })
 }
 
 process.exit(await main(process.argv.slice(2)))

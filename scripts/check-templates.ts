@@ -1,7 +1,6 @@
 // scripts/check-templates: the templates against the live panel. PANEL_URL, PANEL_KEY or PANEL_KEY_FILE; the file is the first argument or TEMPLATES_FILE.
 import { Registry } from 'prom-client'
-import { Type } from 'typebox'
-import { loadConfig } from '../services/common/config.ts'
+import { Type, type Static } from 'typebox'
 import { Fault } from '../services/common/fault.ts'
 import { loadTemplates } from '../services/common/templates.ts'
 import { Config } from '../services/provisioner/config.ts'
@@ -9,6 +8,7 @@ import { createPanelBudget } from '../services/provisioner/panel-budget.ts'
 import { createPanelClient } from '../services/provisioner/panel-client.ts'
 import { createPterodactyl } from '../services/provisioner/pterodactyl.ts'
 import { checkTemplates } from '../services/provisioner/template-check.ts'
+import { withSettings } from './operating/settings.ts'
 
 const { PANEL_URL, PANEL_KEY, TEMPLATES_FILE } = Config.properties
 const Settings = Type.Object({ PANEL_URL, PANEL_KEY, TEMPLATES_FILE })
@@ -16,13 +16,10 @@ const PATIENCE_MS = 5_000
 
 /** Exit code: 0 all is well, 1 something is not, 78 it could not be looked at. */
 async function main (env: Readonly<Record<string, string | undefined>>, file: string | undefined, print: (line: string) => void): Promise<number> {
-  let settings
-  try {
-    settings = loadConfig(Settings, { ...env, ...(file === undefined ? {} : { TEMPLATES_FILE: file }) })
-  } catch (error) {
-    print((error as Error).message)
-    return 78
-  }
+  return await withSettings(Settings, { ...env, ...(file === undefined ? {} : { TEMPLATES_FILE: file }) }, print, async (settings) => await check(settings, print))
+}
+
+async function check (settings: Readonly<Static<typeof Settings>>, print: (line: string) => void): Promise<number> {
   const never = new AbortController().signal
   const budget = createPanelBudget({ concurrency: { server: 1, other: 2 }, windowMs: 60_000, patienceMs: PATIENCE_MS, now: Date.now })
   const client = createPanelClient({ url: settings.PANEL_URL, key: settings.PANEL_KEY, budget, readTimeoutMs: 10_000, writeTimeoutMs: 10_000, registry: new Registry(), stopCalls: never })

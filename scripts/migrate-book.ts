@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util'
 import { Type } from 'typebox'
 import { BOOK_KINDS, kindAt, placesOf, readBook, wish, wishAt, type BookKind } from '../services/claim-store/book-file.ts'
 import { Config as ClaimStoreConfig } from '../services/claim-store/config.ts'
-import { loadConfig } from '../services/common/config.ts'
+import { withSettings } from './operating/settings.ts'
 
 const Settings = Type.Object({ BOOK_FILE: ClaimStoreConfig.properties.BOOK_FILE })
 const LOOK_EVERY_MS = 250
@@ -55,14 +55,7 @@ async function main (args: readonly string[]): Promise<number> {
     print('Usage: scripts/migrate-book --to sqlite|json')
     return 64
   }
-  let path
-  try {
-    path = loadConfig(Settings, process.env).BOOK_FILE
-  } catch (error) {
-    print((error as Error).message)
-    return 78
-  }
-  return await migrate(path, to)
+  return await withSettings(Settings, process.env, print, async ({ BOOK_FILE }) => await migrate(BOOK_FILE, to))
 }
 
 process.exitCode = await main(process.argv.slice(2))

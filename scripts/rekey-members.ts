@@ -2,7 +2,6 @@
 import { Type, type Static } from 'typebox'
 import { createBus } from '../services/common/bus.ts'
 import { NatsConfig, natsOf } from '../services/common/connect.ts'
-import { loadConfig } from '../services/common/config.ts'
 import { Fault } from '../services/common/fault.ts'
 import { createLog } from '../services/common/log.ts'
 import { createMetrics } from '../services/common/metrics.ts'
@@ -12,6 +11,7 @@ import { Config as ProvisionerConfig } from '../services/provisioner/config.ts'
 import { createPanelBudget } from '../services/provisioner/panel-budget.ts'
 import { createPanelClient } from '../services/provisioner/panel-client.ts'
 import { createPterodactyl } from '../services/provisioner/pterodactyl.ts'
+import { SETTINGS_WRONG, withSettings } from './operating/settings.ts'
 import { BACKUP } from './rekey/ledger.ts'
 import { confirm, rekey, survey } from './rekey/rekey.ts'
 import { RekeyRefused } from './rekey/step.ts'
@@ -29,18 +29,11 @@ async function main (mode: string | undefined, print: Print): Promise<number> {
     print('Usage: scripts/rekey-members [--apply | --confirm]')
     return 64
   }
-  let settings
-  try {
-    settings = loadConfig(Settings, process.env)
-  } catch (error) {
-    print((error as Error).message)
-    return 78
-  }
-  if (mode !== '--confirm' && settings.NEW_MEMBER_ID_KEY === undefined) {
+  return await withSettings(Settings, process.env, print, async (settings) => {
+    if (mode === '--confirm' || settings.NEW_MEMBER_ID_KEY !== undefined) return await carryOut(mode, settings, print)
     print('invalid configuration\n  NEW_MEMBER_ID_KEY is missing')
-    return 78
-  }
-  return await carryOut(mode, settings, print)
+    return SETTINGS_WRONG
+  })
 }
 
 async function carryOut (mode: '--apply' | '--confirm' | undefined, settings: Readonly<Static<typeof Settings>>, print: Print): Promise<number> {

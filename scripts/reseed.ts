@@ -5,7 +5,6 @@ import { parseArgs } from 'node:util'
 import { Type, type Static } from 'typebox'
 import { Config as ClaimStoreConfig } from '../services/claim-store/config.ts'
 import { createMac } from '../services/claim-store/mac.ts'
-import { loadConfig } from '../services/common/config.ts'
 import { connectNats, NatsConfig, natsOf } from '../services/common/connect.ts'
 import { createMetrics } from '../services/common/metrics.ts'
 import { Config as ProvisionerConfig } from '../services/provisioner/config.ts'
@@ -14,6 +13,7 @@ import { createPanelClient } from '../services/provisioner/panel-client.ts'
 import { createPterodactyl } from '../services/provisioner/pterodactyl.ts'
 import { wordsOf } from './backups/backup.ts'
 import { newestOf } from './backups/retention.ts'
+import { withSettings } from './operating/settings.ts'
 import { RekeyRefused } from './rekey/step.ts'
 import { reseed, survey, type Survey } from './reseeding/reseed.ts'
 
@@ -95,14 +95,7 @@ async function main (args: readonly string[]): Promise<number> {
     print('Usage: scripts/reseed BOOK [--apply]')
     return 64
   }
-  let settings
-  try {
-    settings = loadConfig(Settings, process.env)
-  } catch (error) {
-    print((error as Error).message)
-    return 78
-  }
-  return await carryOut(given, settings)
+  return await withSettings(Settings, process.env, print, async (settings) => await carryOut(given, settings))
 }
 
 process.exitCode = await main(process.argv.slice(2))

@@ -1,12 +1,12 @@
 // scripts/restore: says what restoring a backup would do, and does it. How is in scripts/backups/restore.ts.
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Type } from 'typebox'
+import { Type, type Static } from 'typebox'
 import { Config as ClaimStoreConfig } from '../services/claim-store/config.ts'
-import { loadConfig } from '../services/common/config.ts'
 import { connectNats, NatsConfig, natsOf } from '../services/common/connect.ts'
 import { wordsOf } from './backups/backup.ts'
 import { restore, survey, type Survey } from './backups/restore.ts'
+import { withSettings } from './operating/settings.ts'
 
 const Settings = Type.Object({ ...NatsConfig, BOOK_FILE: ClaimStoreConfig.properties.BOOK_FILE, NATS_REPLICAS: Type.Integer({ minimum: 1, maximum: 5, default: 1 }) })
 const UNKNOWN_SHOWN_MAX = 200
@@ -39,13 +39,10 @@ async function main (args: readonly string[]): Promise<number> {
     print('Usage: scripts/restore FILE [--apply [--overwriting CODE]]')
     return 64
   }
-  let settings
-  try {
-    settings = loadConfig(Settings, process.env)
-  } catch (error) {
-    print((error as Error).message)
-    return 78
-  }
+  return await withSettings(Settings, process.env, print, async (settings) => await carryOut(given, settings))
+}
+
+async function carryOut (given: NonNullable<ReturnType<typeof argumentsOf>>, settings: Readonly<Static<typeof Settings>>): Promise<number> {
   const connection = await connectNats(natsOf(settings), 'operator')
   const options = { connection, path: given.path, bookFile: settings.BOOK_FILE, replicas: settings.NATS_REPLICAS, now: () => new Date() }
   try {

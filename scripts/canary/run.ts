@@ -1,5 +1,6 @@
 // One run of the canary: it claims as a visitor does, gets its login, has its server deleted, and sees that it is gone. It touches no claim but its own,
 // which it knows by its number and by the user name that it gave; what an earlier run left behind goes first.
+import { isOver } from '../../contracts/codes.ts'
 import { deleteClaim, eraseMember, getBrake, getClaim, type ClaimView } from '../../contracts/requests.ts'
 import type { Bus } from '../../services/common/bus.ts'
 import { CanaryFailure, HeldBack } from './failure.ts'
@@ -57,7 +58,7 @@ const isVerdict = (error: unknown): boolean => error instanceof CanaryFailure
 /** The living claim under the canary's number; undefined where there is none. Throws CANARY_NUMBER_TAKEN where it is somebody else's. */
 async function living (bus: Pick<Bus, 'request'>, { CANARY_NUMBER }: Settings): Promise<ClaimView | undefined> {
   const answer = await bus.request(getClaim, { wa_jid: `${CANARY_NUMBER}@s.whatsapp.net` })
-  if (!answer.ok || isOver(answer.claim)) return undefined
+  if (!answer.ok || isOver(answer.claim.status)) return undefined
   if (!isOurs(answer.claim)) throw new CanaryFailure('CANARY_NUMBER_TAKEN')
   return answer.claim
 }
@@ -74,7 +75,6 @@ async function orderOwn (bus: Bus, settings: Settings): Promise<void> {
   if (left) await orderDeletion(bus, left.claim_id)
 }
 
-const isOver = ({ status }: ClaimView): boolean => status === 'failed' || status === 'deleted'
 /** Where somebody else has the name it ends in a piece of the pseudonym. */
 const isOurs = ({ username }: ClaimView): boolean => username === CANARY_USERNAME || username?.startsWith(`${CANARY_USERNAME}-`) === true
 
@@ -89,7 +89,7 @@ async function remove (bus: Bus, claimId: string, code: 'CANARY_NOT_DELETED' | '
   await orderDeletion(bus, claimId)
   const gone = await waitFor(patience, async () => {
     const answer = await bus.request(getClaim, { claim_id: claimId })
-    if (!answer.ok || isOver(answer.claim)) return true
+    if (!answer.ok || isOver(answer.claim.status)) return true
     // The brake is on for a day, and waits for a person.
     if (!answer.claim.deletion_started && (await bus.request(getBrake, {})).tripped) throw new HeldBack('BRAKE_ON')
     return undefined
