@@ -27,6 +27,18 @@ say() { printf '%s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# ensure_together NAME…: as one after another, but what is missing is fetched and built at the same time. Then each finds the work done, and exports.
+ensure_together() {
+  local name job jobs=() failed=''
+  for name in "$@"; do
+    "$name" &
+    jobs+=("$!")
+  done
+  for job in "${jobs[@]}"; do wait "$job" || failed=yes; done
+  [ -z "$failed" ] || exit 1
+  for name in "$@"; do "$name"; done
+}
+
 # run_quietly LOG COMMAND…: shows what the command said only if it fails.
 run_quietly() {
   local log=$1
@@ -392,11 +404,15 @@ debian_packages() {
   local log
   log=$(mktemp)
   local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@")
-  # A bare Debian has no package lists yet; one foreign source that does not answer is no reason to give up.
-  if ! "${install[@]}" >"$log" 2>&1 </dev/null; then
-    apt-get update -qq -o Acquire::http::Timeout=10 >"$log" 2>&1 || true
-    run_quietly "$log" "${install[@]}" || return 1
-  fi
+  # One at a time: apt does not wait for another apt.
+  {
+    ! has flock || flock 8
+    # A bare Debian has no package lists yet; one foreign source that does not answer is no reason to give up.
+    if ! "${install[@]}" >"$log" 2>&1 </dev/null; then
+      apt-get update -qq -o Acquire::http::Timeout=10 >"$log" 2>&1 || true
+      run_quietly "$log" "${install[@]}" || return 1
+    fi
+  } 8</var/lib/dpkg
   rm -f "$log"
 }
 
