@@ -1,13 +1,13 @@
 // The CLAIMS stream as a ledger: replayed into a projection, appended to with the expected sequence of the member's subjects. It is read page
 // by page, without a consumer: who may make a consumer may have its messages sent anywhere.
 import { setTimeout as delay } from 'node:timers/promises'
-import { jetstreamManager, type StoredMsg } from '@nats-io/jetstream'
+import { jetstreamManager } from '@nats-io/jetstream'
 import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
 import { decodeEvent, eventId } from '../common/envelope.ts'
 import { logEvent } from '../common/event-line.ts'
 import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
-import { pageOf } from '../common/page.ts'
+import { pageOf, type StoredMessage } from '../common/page.ts'
 import type { Log } from '../common/log.ts'
 import { decide, evolve, type Claim, type ClaimEvent, type Command, type Decision } from './claim.ts'
 import type { Mac } from './mac.ts'
@@ -54,6 +54,9 @@ export interface LedgerOptions {
   readonly onDecided?: (claim: Claim, event: ClaimEvent, at: number) => void
 }
 
+/** A page that is on its way. */
+interface Ahead { readonly from: number, readonly page: Promise<StoredMessage[]> }
+
 /** Resolves when the projection has caught up. */
 export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   const { bus, log, projection, mac, now, onDecided = () => {} } = options
@@ -97,14 +100,19 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   const announced = connection.subscribe(`stored.${STREAM.toLowerCase()}.*.*`, { callback: () => { wake() } })
 
   async function replay (): Promise<void> {
+    let ahead: Ahead | undefined
     while (!closing) {
       const told = new Promise<void>((resolve) => { wake = resolve })
       // What is not found by a reading that began after it was known to be there is there no more: it was erased.
       const goal = Math.max(0, ...[...waiting].map(({ target }) => target))
       try {
-        if (await readOn() === READ_AT_ONCE) continue
+        const asked = ahead
+        ahead = await readOn(asked)
+        // A page that was asked for before the goal was known says nothing about it.
+        if (ahead || asked) continue
         reached(goal)
       } catch (error) {
+        ahead = undefined
         log.warn({ code: codeOf(error), err: error }, 'ledger replay is interrupted')
       }
       let timer: NodeJS.Timeout | undefined
@@ -114,14 +122,21 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
     }
   }
 
-  /** Takes what comes after `sequence`; answers how many messages that were. */
-  async function readOn (): Promise<number> {
-    const found = await pageOf(jsm, STREAM, { from: sequence + 1, size: READ_AT_ONCE })
+  /** Takes what comes after `sequence`. Where that was a whole page, the next one is asked for meanwhile, and is the answer. */
+  async function readOn (ahead: Ahead | undefined): Promise<Ahead | undefined> {
+    const found = await (ahead?.from === sequence + 1 ? ahead.page : pageAt(sequence + 1))
+    const last = found.at(-1)
+    const from = found.length === READ_AT_ONCE && last ? last.seq + 1 : undefined
+    const next = from === undefined ? undefined : { from, page: pageAt(from) }
+    // What becomes of it is told to who waits for it.
+    next?.page.catch(() => {})
     for (const message of found) take(message)
-    return found.length
+    return next
   }
 
-  function take (message: StoredMsg): void {
+  const pageAt = async (from: number): Promise<StoredMessage[]> => await pageOf(jsm, STREAM, { from, size: READ_AT_ONCE })
+
+  function take (message: StoredMessage): void {
     const record = recordOf(message)
     if (record) {
       projection.apply(record)
@@ -136,10 +151,10 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   }
 
   /** What is no event of ours cannot have been decided by us: it is named loudly and passed over. */
-  function recordOf ({ seq, subject, header, data }: StoredMsg): LedgerRecord | undefined {
+  function recordOf ({ seq, subject, attributes, data }: StoredMessage): LedgerRecord | undefined {
     try {
-      if (!mac.isOurs({ subject, header, data })) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
-      const decoded = decodeEvent(LEDGER_EVENTS, { subject, headers: header, data })
+      if (!mac.isOurs({ subject, header: attributes, data })) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
+      const decoded = decodeEvent(LEDGER_EVENTS, { subject, headers: attributes, data })
       if (!decoded) return undefined
       const { id, type, time } = decoded.event
       return { id, type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }

@@ -1,6 +1,6 @@
 // The ledger's own proof of authorship: every decision carries a MAC under a key that only claim-stores have. Rights on a subject are no such
 // proof: the server itself can be made to write there (contracts/access.ts), and who may write to NATS's disk needs no rights. Pure.
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
 import { attributesOf, MAC_HEADER } from '../common/envelope.ts'
 
 export interface Signed { readonly subject: string, readonly id: string, readonly type: string, readonly time: string, readonly body: string | Uint8Array }
@@ -16,9 +16,9 @@ export interface Mac {
 
 /** Several keys by comma: the first signs, and what any of them signed is believed. A key that signed once stays in the list, as the ledger stays. */
 export function createMac (ledgerKeys: string): Mac {
-  const keys = ledgerKeys.split(',').map((key) => key.trim())
+  const keys = ledgerKeys.split(',').map((key) => createSecretKey(key.trim(), 'utf8'))
   // No field but the last can hold a line break: subjects, ids and types have their patterns, times are RFC 3339.
-  const digest = (key: string, { subject, id, type, time, body }: Signed): Buffer => createHmac('sha256', key).update(`${subject}\n${id}\n${type}\n${time}\n`).update(body).digest()
+  const digest = (key: KeyObject, { subject, id, type, time, body }: Signed): Buffer => createHmac('sha256', key).update(`${subject}\n${id}\n${type}\n${time}\n`).update(body).digest()
   const verify = (message: Signed, mac: string): boolean => {
     const given = Buffer.from(mac, 'base64url')
     return keys.some((key) => {
@@ -28,7 +28,7 @@ export function createMac (ledgerKeys: string): Mac {
   }
   return {
     verify,
-    sign: (message) => digest(keys[0] as string, message).toString('base64url'),
+    sign: (message) => digest(keys[0] as KeyObject, message).toString('base64url'),
     isOurs: ({ subject, header, data }) => {
       const { id, type, time } = attributesOf(header)
       return !Number.isNaN(time.getTime()) && verify({ subject, id, type, time: time.toISOString(), body: data }, header?.get(MAC_HEADER) ?? '')

@@ -61,7 +61,7 @@ export function encodeEvent<Schema extends TObject> (definition: EventDefinition
 }
 
 /** What the headers say, unchecked. */
-export function attributesOf (headers: MsgHdrs | undefined): { specversion: string, type: string, author: ServiceName, id: string, time: Date, correlation: string, causation: string, trace: string | undefined } {
+export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): { specversion: string, type: string, author: ServiceName, id: string, time: Date, correlation: string, causation: string, trace: string | undefined } {
   const header = (name: string): string => headers?.get(`ce-${name}`) ?? ''
   return {
     specversion: header('specversion'), type: header('type'), author: header('source').replace(/^\/klaim\//, '') as ServiceName, id: header('id'), time: new Date(header('time')),
@@ -73,7 +73,7 @@ export function attributesOf (headers: MsgHdrs | undefined): { specversion: stri
  * Reads and checks a message: known type, an author who may say it, a subject that agrees with the data, data by the schema.
  * Throws a permanent Fault MESSAGE_INVALID. `undefined` where the type is none of `definitions`: the message is for a newer version of us.
  */
-export function decodeEvent (definitions: readonly EventDefinition[], message: { subject: string, headers: MsgHdrs | undefined, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
+export function decodeEvent (definitions: readonly EventDefinition[], message: { subject: string, headers: Pick<MsgHdrs, 'get'> | undefined, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
   const { specversion, type, author, id, time, correlation, causation, trace } = attributesOf(message.headers)
   if (specversion !== '1.0' || type === '') throw permanent('MESSAGE_INVALID', 'not a CloudEvent')
   const definition = definitions.find((candidate) => candidate.type === type)
@@ -90,9 +90,10 @@ export function decodeEvent (definitions: readonly EventDefinition[], message: {
   }
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
 function parsed (type: string, body: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+    return JSON.parse(utf8.decode(body))
   } catch (error) {
     throw permanent('MESSAGE_INVALID', `${type} is not JSON`, { cause: error })
   }

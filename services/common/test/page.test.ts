@@ -5,6 +5,7 @@ import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { openBucket } from '../bucket.ts'
 import { connectNats } from '../connect.ts'
 import { jetstreamManager } from '@nats-io/jetstream'
+import { headers } from '@nats-io/transport-node'
 import { nextOf, pageOf } from '../page.ts'
 
 const WRITES = 150
@@ -46,4 +47,50 @@ t.test('a page', async (t) => {
   t.same(await subjects(1, 5, 'members.nobody.left'), [])
   await jsm.streams.deleteMessage('MEMBERS', 2)
   t.same(await subjects(1, 3), [1, 3, 4], 'what was erased is left out')
+})
+
+t.test('its headers are what the client reads in them', async (t) => {
+  const connection = await connectNats(nats.access('operator'), 'operator')
+  t.teardown(() => connection.close())
+  const jsm = await jetstreamManager(connection)
+  const given = headers()
+  given.append('ce-id', ' first ')
+  given.append('ce-id', 'second')
+  given.append('Ce-Id', 'another name')
+  given.append('ce-empty', '')
+  given.append('ce-said', 'd\u00e9j\u00e0: vu')
+  const pretending = headers(503, 'No Responders')
+  pretending.append('Nats-Sequence', '1')
+  pretending.append('Nats-Subject', 'members.another.left')
+  const js = jsm.jetstream()
+  const { seq: from } = await js.publish('members.headed.left', 'body', { headers: given })
+  await js.publish('members.headed.left', '', { headers: pretending })
+  await js.publish('members.headed.left', 'bare')
+  const page = await pageOf(jsm, 'MEMBERS', { from, size: 5 })
+  t.same(page.map(({ seq, subject }) => [seq, subject]), [from, from + 1, from + 2].map((seq) => [seq, 'members.headed.left']), 'where a message stands only the server says')
+  t.same(page.map((message) => message.string()), ['body', '', 'bare'])
+  for (const { header, attributes } of page) {
+    const names = [...header.keys(), 'ce', 'id', 'ce-nothing'].filter((name) => name !== 'Nats-Sequence' && name !== 'Nats-Subject')
+    t.same(names.map((name) => attributes.get(name)), names.map((name) => header.get(name)))
+  }
+  t.same(['ce-id', 'Ce-Id', 'ce-said'].map((name) => page[0]?.attributes.get(name)), ['first', 'another name', 'd\u00e9j\u00e0: vu'])
+  const stored = await jsm.streams.getMessage('MEMBERS', { seq: from })
+  t.same([page[0]?.time, page[0]?.timestamp], [stored?.time, stored?.timestamp])
+})
+
+t.test('who has read a page listens no longer', async (t) => {
+  const node = nats.nodes.get('node1')
+  const connection = await connectNats({ ...nats.access('operator'), servers: node?.url ?? '' }, 'operator')
+  t.teardown(() => connection.close())
+  const jsm = await jetstreamManager(connection)
+  const listening = async (): Promise<number> => {
+    await connection.flush()
+    const { connections } = await (await fetch(`${node?.monitoringUrl}/connz`)).json() as { connections: Array<{ cid: number, subscriptions: number }> }
+    return connections.find(({ cid }) => cid === connection.info?.client_id)?.subscriptions ?? NaN
+  }
+  await pageOf(jsm, 'MEMBERS', { from: 1, size: 3 })
+  const before = await listening()
+  for (let n = 0; n < 10; n++) await pageOf(jsm, 'MEMBERS', { from: 1 + n, size: 3 })
+  await pageOf(jsm, 'MEMBERS', { from: 1_000_000, size: 3 })
+  t.equal(await listening(), before)
 })
