@@ -25,11 +25,14 @@ export type BookFile = Static<typeof BookFile>
 export const BOOK_KINDS = ['json', 'sqlite'] as const
 export type BookKind = typeof BOOK_KINDS[number]
 
+/** The entries by their claims, as they are written, and what seals them. */
+export interface Lines { readonly lines: Map<string, string>, readonly entries: Entries }
+
 /** `damaged`: it cannot be read. `changed`: it can, and is not what claim-store wrote. */
 export type Reading =
   | { readonly state: 'absent' }
   | { readonly state: 'damaged', readonly kind: BookKind }
-  | { readonly state: 'changed' | 'whole', readonly kind: BookKind, readonly book: BookFile }
+  | { readonly state: 'changed' | 'whole', readonly kind: BookKind, readonly book: BookFile } & Lines
 
 /** A book that moves while it is looked for is found at its new place. */
 const TRIES_MAX = 5
@@ -116,8 +119,9 @@ async function readKind (kind: BookKind, place: string): Promise<Reading> {
   const lines = new Map(claims.map((entry) => [entry.claim_id, JSON.stringify(entry)]))
   // One claim twice is nothing that we write, sealed or not.
   if (lines.size < claims.length) return { state: 'damaged', kind }
-  const isOurs = seal === undefined ? kind === 'json' : seal === new Entries(lines.values()).seal(head, lines.size)
-  return { state: isOurs ? 'whole' : 'changed', kind, book: book as BookFile }
+  const entries = new Entries(lines.values())
+  const isOurs = seal === undefined ? kind === 'json' : seal === entries.seal(head, lines.size)
+  return { state: isOurs ? 'whole' : 'changed', kind, book: book as BookFile, lines, entries }
 }
 
 /**

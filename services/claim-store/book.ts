@@ -10,7 +10,7 @@ import { lock } from 'proper-lockfile'
 import type { BookEntry } from '../../contracts/requests.ts'
 import { codeOf } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
-import { kindAt, placesOf, readBook, setAside, unlinkIfThere, wishAt, type BookFile, type BookKind } from './book-file.ts'
+import { kindAt, placesOf, readBook, setAside, unlinkIfThere, wishAt, type BookFile, type BookKind, type Lines } from './book-file.ts'
 import { createJsonBook } from './book-json.ts'
 import type { Keeping } from './book-keeping.ts'
 import { Entries } from './book-seal.ts'
@@ -51,12 +51,11 @@ export const JSON_CLAIMS_WARNED = 8_000
 export async function openBook (options: { path: string, log: Log, everyMs: number, believedMs: number, now: () => Date, sequence: () => number | undefined, onWritten?: (facts: Written) => void }): Promise<Book> {
   const { path, log, everyMs, believedMs, now } = options
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const { stored, loaded } = await load(path, log, { believedMs, now })
+  const { stored, loaded, lines, entries } = await load(path, log, { believedMs, now })
   const places = placesOf(path)
   const keepings: Record<BookKind, Keeping> = { json: createJsonBook(places.json), sqlite: createSqliteBook(places.sqlite) }
-  // Each entry is turned into text once, when it changes.
-  const lines = new Map<string, string>((loaded?.claims ?? []).map((entry) => [entry.claim_id, JSON.stringify(entry)]))
-  const entries = new Entries(lines.values())
+  /** Noted since the last write: they are turned into text with the next, each once however often it changed, and a replay notes every event. */
+  const noted = new Map<string, BookEntry>()
   /** Claims that changed since the book sealed by `sealWritten`. */
   let changed = new Set<string>()
   let sealWritten = loaded?.seal
@@ -97,6 +96,17 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
     await keepings[kind === 'json' ? 'sqlite' : 'json'].remove()
   }
 
+  function takeIn (): void {
+    for (const [claimId, entry] of noted) {
+      const [before, line] = [lines.get(claimId), JSON.stringify(entry)]
+      if (before !== undefined) entries.toggle(before)
+      entries.toggle(line)
+      lines.set(claimId, line)
+      changed.add(claimId)
+    }
+    noted.clear()
+  }
+
   async function writeAs (which: BookKind, sequence: number): Promise<void> {
     // Another book stands there (of the keeper before us, or restored) or none: all of it, as it is by then.
     if (!await writeSince(sealWritten, which, sequence)) await writeSince(undefined, which, sequence)
@@ -104,7 +114,8 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
 
   /** Resolves with false where nothing was written because the book there is not the one that `since` seals. */
   async function writeSince (since: string | undefined, which: BookKind, sequence: number): Promise<boolean> {
-    const noted = changed
+    takeIn()
+    const differing = changed
     const claims = lines.size
     const written_at = now().toISOString()
     const head = { sequence, written_at, seal: entries.seal({ sequence, written_at }, claims) }
@@ -113,10 +124,10 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
     changed = new Set()
     dirty = false
     try {
-      bytes = await keepings[which].write({ lines, changed: noted, since, head })
+      bytes = await keepings[which].write({ lines, changed: differing, since, head })
     } finally {
       if (bytes === null) {
-        for (const claimId of noted) changed.add(claimId)
+        for (const claimId of differing) changed.add(claimId)
         dirty = true
       }
     }
@@ -202,6 +213,7 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
     loaded,
     reflected: stored?.sequence ?? 0,
     forget: (claimId) => {
+      noted.delete(claimId)
       const line = lines.get(claimId)
       if (line === undefined) return
       entries.toggle(line)
@@ -211,11 +223,7 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
     },
     tidy,
     note: (entry) => {
-      const [before, line] = [lines.get(entry.claim_id), JSON.stringify(entry)]
-      if (before !== undefined) entries.toggle(before)
-      entries.toggle(line)
-      lines.set(entry.claim_id, line)
-      changed.add(entry.claim_id)
+      noted.set(entry.claim_id, entry)
       dirty = true
     },
     flush,
@@ -234,22 +242,26 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
   }
 }
 
+type Loaded = Lines & { readonly stored: BookFile | null, readonly loaded: BookFile | null }
+const nothing = (stored: BookFile | null): Loaded => ({ stored, loaded: null, lines: new Map(), entries: new Entries() })
+
 /** A book that is not to be believed is never the end of a start: the ledger has it all. Where it can be read, `stored` still says how far it was. */
-async function load (path: string, log: Log, { believedMs, now }: { believedMs: number, now: () => Date }): Promise<{ stored: BookFile | null, loaded: BookFile | null }> {
+async function load (path: string, log: Log, { believedMs, now }: { believedMs: number, now: () => Date }): Promise<Loaded> {
   const reading = await readBook(path)
-  if (reading.state === 'absent') return { stored: null, loaded: null }
+  if (reading.state === 'absent') return nothing(null)
   if (reading.state === 'damaged') {
     await putAside(path, log, now)
-    return { stored: null, loaded: null }
+    return nothing(null)
   }
-  const { state, book: stored } = reading
+  const { state, book: stored, lines, entries } = reading
   if (state === 'changed') {
     log.error({ code: 'BOOK_CHANGED', sequence: stored.sequence }, 'the book is not what was written, somebody changed it; it is written anew from the ledger')
-    return { stored, loaded: null }
+    return nothing(stored)
   }
   const isBelieved = stored.written_at !== undefined && now().getTime() - Date.parse(stored.written_at) < believedMs
-  if (!isBelieved) log.warn({ sequence: stored.sequence }, 'the book is old and is written anew from the ledger')
-  return { stored, loaded: isBelieved ? stored : null }
+  if (isBelieved) return { stored, loaded: stored, lines, entries }
+  log.warn({ sequence: stored.sequence }, 'the book is old and is written anew from the ledger')
+  return nothing(stored)
 }
 
 async function putAside (path: string, log: Log, now: () => Date): Promise<void> {
