@@ -2,22 +2,29 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { jetstream } from '@nats-io/jetstream'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { createInbox, type NatsConnection } from '@nats-io/transport-node'
 import { serverConfig, startKlaimNats, type NatsSeeds } from '../../deploy/staging/klaim-nats.ts'
 import { startNats } from '../../deploy/staging/nats/nats-server.ts'
 import { evolve, type Claim, type ClaimEvent } from '../../services/claim-store/claim.ts'
 import { createMac } from '../../services/claim-store/mac.ts'
 import { written } from '../../services/claim-store/record.ts'
+import { inboxPrefixOf } from '../../contracts/access.ts'
 import { subjectOf } from '../../contracts/define.ts'
+import { memberLeft } from '../../contracts/events/members.ts'
+import { CONSUMERS } from '../../contracts/streams.ts'
 import { connectNats } from '../../services/common/connect.ts'
-import { encodeEvent, MAC_HEADER } from '../../services/common/envelope.ts'
+import { encodeEvent, eventId, MAC_HEADER } from '../../services/common/envelope.ts'
 import { memberIdOf } from '../../services/common/member-id.ts'
 import { waJidOf } from '../../services/test/crowd.ts'
-import { inFlight } from './crowd.ts'
 
 export const MEMBER_ID_KEY = 'a key of pseudonyms for benches only'
 export const LEDGER_KEY = 'a-key-of-the-ledger-for-benches-only'
-const AT_ONCE = 500
+/** Published before the oldest of them is acknowledged. */
+const AT_ONCE = 2_000
+const SILENCE_MS_MAX = 120_000
+/** What a departure is decided on, and believed for: it stands on MEMBERS. */
+const LEAVE = 'bench'
 const SEALED = `${'e'.repeat(120)}..${'i'.repeat(16)}.${'c'.repeat(43)}.${'t'.repeat(22)}`
 
 export const claimIdOf = (member: number): string => `00000000-0000-4000-8000-${String(member).padStart(12, '0')}`
@@ -43,26 +50,66 @@ export async function filled (storeDir: string, seeds: NatsSeeds, members: numbe
   writeFileSync(configFile, serverConfig(seeds.keys).replace('sync_interval: always', 'sync_interval: "2m"'))
   const nats = await startNats({ configFile, storeDir })
   const connection = await connectNats({ servers: nats.url, seed: seeds.seeds.operator }, 'operator')
-  const js = jetstream(connection)
   const mac = createMac(LEDGER_KEY)
-  let events = 0
-  await inFlight(members, AT_ONCE, async (n) => {
+  const stored = storing(connection)
+  let [events, published] = [0, 0]
+  const publish = (subject: string, { headers, body }: Pick<ReturnType<typeof encodeEvent>, 'headers' | 'body'>): void => {
+    // Without its id: what is older than an hour is not looked for any more, either.
+    connection.publish(subject, body, { headers, reply: stored.inbox })
+    published++
+  }
+  for (let member = 1; member <= members; member++) {
     let claim: Claim = { status: 'none' }
-    for (const event of history(n + 1)) {
+    for (const event of history(member)) {
       const { definition, key, data } = written(claim, event)
       const time = new Date()
-      const { id, headers, body } = encodeEvent(definition, { key, author: 'claim-store', time, data: data as never, correlation: claimIdOf(n + 1), causation: undefined })
+      const causation = event.type === 'DeletionScheduled' ? eventId(memberLeft, LEAVE) : undefined
+      if (causation !== undefined) {
+        const left = { member_id: memberOf(member), wa_jid: waJidOf(member), group_id: '120363000000000001@g.us', occurred_at: time.toISOString(), observed_by: 'roster' } as const
+        publish(subjectOf(memberLeft, left), encodeEvent(memberLeft, { key: LEAVE, author: 'bot', time, data: left, correlation: undefined, causation: undefined }))
+      }
+      const encoded = encodeEvent(definition, { key, author: 'claim-store', time, data: data as never, correlation: claimIdOf(member), causation })
       const subject = subjectOf(definition, data as never)
-      headers.set(MAC_HEADER, mac.sign({ subject, id, type: definition.type, time: time.toISOString(), body }))
-      // Without its id: what is older than an hour is not looked for any more, either.
-      await js.publish(subject, body, { headers, timeout: 30_000 })
+      encoded.headers.set(MAC_HEADER, mac.sign({ subject, id: encoded.id, type: definition.type, time: time.toISOString(), body: encoded.body }))
+      publish(subject, encoded)
       claim = evolve(claim, event)
       events++
     }
-  })
+    await stored.upTo(published - AT_ONCE)
+  }
+  await stored.upTo(published)
+  // Who left was decided on already.
+  const jsm = await jetstreamManager(connection)
+  const { state: { last_seq: last } } = await jsm.streams.info(memberLeft.stream)
+  for (const { stream, name } of CONSUMERS) if (stream === memberLeft.stream && last > 0) await jsm.consumers.reset(stream, name, last + 1)
   await connection.close()
   await nats.kill('SIGTERM')
   await nats.close()
   rmSync(directory, { recursive: true, force: true })
   return events
+}
+
+/** Counts what NATS has stored of what is published with this inbox as its reply: one subscription for all, where the client's own `publish` keeps a promise and a timer for each. */
+function storing (connection: NatsConnection): { readonly inbox: string, readonly upTo: (count: number) => Promise<void> } {
+  const inbox = createInbox(inboxPrefixOf('operator'))
+  let [count, refusal, told] = [0, undefined as string | undefined, (): void => {}]
+  connection.subscribe(inbox, {
+    callback: (error, message) => {
+      if (error || message.data.length === 0 || message.string().includes('"error"')) refusal ??= error?.message ?? message.string()
+      count++
+      told()
+    },
+  })
+  return {
+    inbox,
+    upTo: async (wanted) => {
+      while (count < wanted) {
+        const word = Promise.withResolvers<void>()
+        const timer = setTimeout(() => { word.reject(new Error(`NATS stored ${count} of ${wanted} events, and then no more`)) }, SILENCE_MS_MAX)
+        told = word.resolve
+        await word.promise.finally(() => { clearTimeout(timer) })
+      }
+      if (refusal !== undefined) throw new Error(`NATS did not store an event: ${refusal}`)
+    },
+  }
 }

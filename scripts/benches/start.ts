@@ -6,6 +6,7 @@ import { LEDGER_STREAM } from '../../contracts/access.ts'
 import { natsSeeds, startKlaimNats, type KlaimNats } from '../../deploy/staging/klaim-nats.ts'
 import { placesOf } from '../../services/claim-store/book-file.ts'
 import { connectNats } from '../../services/common/connect.ts'
+import { pageOf } from '../../services/common/page.ts'
 import { atLeast, atMost, type Bench, type Figure } from './bench.ts'
 import { filled, LEDGER_KEY, MEMBER_ID_KEY } from './history.ts'
 import { startService } from './service-process.ts'
@@ -21,10 +22,9 @@ async function readOnly (nats: KlaimNats, events: number): Promise<number> {
   const began = performance.now()
   let read = 0
   for (let next = 1; read < events;) {
-    for await (const { seq } of await jsm.direct.getBatch(LEDGER_STREAM, { seq: next, batch: PAGE, next_by_subj: '>' } as never)) {
-      next = seq + 1
-      read++
-    }
+    const page = await pageOf(jsm, LEDGER_STREAM, { from: next, size: PAGE })
+    next = (page.at(-1)?.seq ?? next) + 1
+    read += page.length
   }
   const rate = read / (performance.now() - began) * 1_000
   await connection.close()

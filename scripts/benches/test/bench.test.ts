@@ -2,8 +2,16 @@
 import t from 'tap'
 import { spawnSync } from 'node:child_process'
 import { join, resolve } from 'node:path'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { deletionScheduled } from '../../../contracts/events/claims.ts'
+import { CONSUMERS } from '../../../contracts/streams.ts'
+import { natsSeeds, startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
+import { createCauseCheck } from '../../../services/common/causation.ts'
+import { connectNats } from '../../../services/common/connect.ts'
+import { decodeEvent } from '../../../services/common/envelope.ts'
 import { atLeast, atMost } from '../bench.ts'
 import { BENCHES } from '../benches.ts'
+import { filled, historyOf, memberOf } from '../history.ts'
 import { withTable } from '../report.ts'
 import { median, quantile, shown, summarised, tableLine, TABLE_HEAD } from '../statistics.ts'
 
@@ -49,6 +57,22 @@ t.test('the page keeps what people wrote around the table', async (t) => {
 
 t.test('every row has a name of its own', async (t) => {
   t.equal(new Set(BENCHES.map(({ name }) => name)).size, BENCHES.length)
+})
+
+t.test('a past that is made up is believed, and is over', async (t) => {
+  const [storeDir, seeds] = [join(t.testdir(), 'nats'), natsSeeds()]
+  t.equal(await filled(storeDir, seeds, 2, (member) => historyOf(member, Date.now() + 3_600_000)), 6)
+  const nats = await startKlaimNats({ storeDir, seeds })
+  t.teardown(() => nats.close())
+  const connection = await connectNats(nats.access('operator'), 'operator')
+  t.teardown(() => connection.close())
+  const jsm = await jetstreamManager(connection)
+  const newest = async (stream: string, subject: string) => await jsm.direct.getMessage(stream, { last_by_subj: subject })
+  const message = await newest('CLAIMS', `claims.${memberOf(2)}.deletion_scheduled`)
+  const decoded = message && decodeEvent([deletionScheduled], { subject: message.subject, headers: message.header, data: message.data })
+  t.ok(decoded)
+  if (decoded) await t.resolves(createCauseCheck(newest)(decoded.definition, decoded.event, 1))
+  for (const { stream, name } of CONSUMERS) if (stream === 'MEMBERS') t.equal((await jsm.consumers.info(stream, name)).num_pending, 0, `${name} has decided on it`)
 })
 
 const run = (...args: string[]) => spawnSync(process.execPath, [join(ROOT, 'scripts/bench.ts'), ...args], { cwd: ROOT, encoding: 'utf8', timeout: 120_000 })
