@@ -5,6 +5,8 @@ import { CONSUMERS } from '../../contracts/streams.ts'
 import type { System } from '../../deploy/staging/system.ts'
 import { PASSWORD, until, type Message, type PanelState } from './journey.ts'
 
+/** A machine may be busy with the very thing that is looked at. */
+const ANSWER_MS_MAX = 30_000
 /** Calls that are made once for everybody: the installs are asked about in one list, the nodes are read for all claims. */
 const SHARED = ['GET /servers', 'GET /nodes/{node}']
 
@@ -59,7 +61,7 @@ export const quantile = (values: readonly number[], share: number): number => va
 export async function withStreams<Result> (system: System, ask: (jsm: JetStreamManager) => Promise<Result>): Promise<Result> {
   const connection = await connectNats(system.nats.access('operator'), 'operator')
   try {
-    return await ask(await jetstreamManager(connection))
+    return await ask(await jetstreamManager(connection, { timeout: ANSWER_MS_MAX }))
   } finally {
     await connection.close()
   }

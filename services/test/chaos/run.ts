@@ -29,6 +29,8 @@ const ROOT = resolve(import.meta.dirname, '../../..')
 const CLOCK = resolve(import.meta.dirname, 'clock.ts')
 const GROUP_SIZE = 60
 const SETTLED_MS_MAX = 120_000
+/** Many seeds may run at once. */
+const READY_MS_MAX = 240_000
 /** More than the 3.3 s between the signs of life of a handler; 10 s in production. */
 const ACK_WAIT_MS = 4_500
 const WATCH_EVERY_MS = 500
@@ -41,7 +43,7 @@ export async function runChaos (seed: string, { isCluster = false, say = () => {
   writeFileSync(templates, JSON.stringify(hasty(JSON.parse(readFileSync(join(ROOT, 'config/templates.json'), 'utf8')) as Templates)))
   const clock = (service: Service): Record<string, string> => ({ NODE_OPTIONS: `--import=${CLOCK}`, CHAOS_CLOCK_FILE: clockFileOf(directory, service) })
   const starting = startSystem({
-    directory, graceMs: GRACE_MS, members: GROUP_SIZE, doubled: ['claim-store'], natsReplicas: isCluster ? 3 : 1,
+    directory, graceMs: GRACE_MS, members: GROUP_SIZE, doubled: ['claim-store'], natsReplicas: isCluster ? 3 : 1, readyMsMax: READY_MS_MAX,
     env: {
       panel: { PANEL_DOUBLE_INSTALL_DELAY_MS: '300', PANEL_DOUBLE_START_DELAY_MS: '100', PANEL_DOUBLE_RATE_LIMIT: '100000', PANEL_DOUBLE_GUZZLE_TIMEOUT_MS: '1500' },
       gateway: { RATE_LIMIT_IP_PER_MINUTE: '100000', RATE_LIMIT_JID_PER_MINUTE: '100000', TEMPLATES_FILE: templates, ...clock('gateway') },

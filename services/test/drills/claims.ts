@@ -101,7 +101,7 @@ export const claimDrills: readonly Drill[] = [
     },
   },
   {
-    alert: 'SloBurnSlow', fault: 'three members claim, and each install takes 125 s', mitigation: 'installs are fast again, and members claim', shows: /"kind":"login"|\t1[2-9]\d{4}/, firesMsMax: 240_000, clearsMsMax: 600_000,
+    alert: 'SloBurnSlow', fault: 'three members claim, and each install takes 125 s', mitigation: 'installs are fast again, and members claim', shows: /\t1[2-9]\d{4}/, firesMsMax: 240_000, clearsMsMax: 600_000,
     scene: async (field) => {
       const people = Array.from({ length: 3 }, () => field.member())
       const going = repeating(async () => { await hasServer(field) }, 60_000, 10)
