@@ -9,6 +9,7 @@ import { subjectFilter, type EventDefinition, type ServiceName } from './define.
 import { claimErased, claimRequested, claimRestored, deletionStarted } from './events/claims.ts'
 import { deletionDue, deletionPostponed, pendingSubject } from './events/deletions.ts'
 import { deadSubject } from './events/dead-letters.ts'
+import { memberJoined, memberLeft } from './events/members.ts'
 import { serverProgressed } from './events/servers.ts'
 import { BUCKETS, CONSUMERS, limitsStream, topologyBucket, STORED } from './streams.ts'
 
@@ -26,7 +27,7 @@ export const LEDGER_STREAM = 'CLAIMS'
 
 /** Newest messages that a service looks up beside those of its consumers: a stream and a subject filter. */
 const LOOKS: Readonly<Partial<Record<ServiceName, ReadonlyArray<readonly [stream: string, filter: string]>>>> = {
-  'claim-store': [['SERVERS', subjectFilter(serverProgressed)]],
+  'claim-store': [['SERVERS', subjectFilter(serverProgressed)], ['MEMBERS', subjectFilter(memberLeft)], ['MEMBERS', subjectFilter(memberJoined)]],
   provisioner: [['CLAIMS', subjectFilter(claimErased)], ['CLAIMS', subjectFilter(claimRequested)], ['CLAIMS', subjectFilter(claimRestored)]],
   reaper: [['DELETIONS', subjectFilter(deletionPostponed)], ['DELETIONS', pendingSubject('*')]],
 }

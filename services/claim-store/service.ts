@@ -117,6 +117,7 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
       on(serverReady, async ({ id, data: { claim_id: claimId, member_id: memberId, ...server } }) => {
         const { user_id, server_id, allocation_id, identifier, address, username, sealed_password } = server
         await obey(memberId, { type: 'ServerReady', claimId, server: { user_id, server_id, allocation_id, identifier, address, username, sealed_password } }, id)
+        await obeyUnheardLeave(memberId)
       }),
       on(serverFailed, async ({ id, data }) => { await obey(data.member_id, { type: 'ServerFailed', claimId: data.claim_id, code: data.code, step: data.step }, id) }),
       on(serverDeleted, async ({ id, data }) => { await obey(data.member_id, { type: 'ServerDeleted', claimId: data.claim_id, deleteJobId: data.delete_job_id, userDeleted: data.user_deleted }, id) }),
@@ -146,7 +147,20 @@ export function createClaimService (options: { ledger: Ledger, bus: Bus, log: Lo
     ],
   }
 
-  function movementOf ({ occurred_at: saidAt, observed_by: observedBy }: Static<typeof memberLeft.data>, { sequence, storedAt }: Delivery): Movement {
+  /**
+   * Who left after the group was asked and before the request was decided had no claim when their leave was heard, so nothing came of it. Seen: claim-store
+   * stood still for some seconds with a request in hand. The leave has long been stored when the server is ready.
+   */
+  async function obeyUnheardLeave (memberId: string): Promise<void> {
+    const left = await bus.last('MEMBERS', `members.${memberId}.left`, [memberLeft])
+    if (!left) return
+    const joined = await bus.last('MEMBERS', `members.${memberId}.joined`, [memberJoined])
+    if (joined && joined.sequence > left.sequence) return
+    const data = left.event.data as Static<typeof memberLeft.data>
+    await obey(ofMember(data), { type: 'Leave', movement: movementOf(data, left), now: bus.clock.now().getTime(), graceMs }, left.event.id)
+  }
+
+  function movementOf ({ occurred_at: saidAt, observed_by: observedBy }: Static<typeof memberLeft.data>, { sequence, storedAt }: Pick<Delivery, 'sequence' | 'storedAt'>): Movement {
     return { sequence, at: movedAt(Date.parse(saidAt), storedAt.getTime(), observedBy) }
   }
 

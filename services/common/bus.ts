@@ -42,7 +42,7 @@ export interface Said<Schema extends TObject> {
 }
 
 /** A stored event with where it stands. */
-export interface Recorded { readonly event: Event, readonly definition: EventDefinition, readonly sequence: number }
+export interface Recorded { readonly event: Event, readonly definition: EventDefinition, readonly sequence: number, /** When the server stored it, by the server's clock. */ readonly storedAt: Date }
 
 export interface Bus {
   /** Stores an event; resolves when the server has it on disk. Transient Fault NATS_UNAVAILABLE. */
@@ -171,7 +171,7 @@ export async function createBus (options: BusOptions): Promise<Bus> {
       if (!message) return null
       try {
         const decoded = decodeEvent(definitions, { subject: message.subject, headers: message.header, data: message.data })
-        return decoded ? { ...decoded, sequence: message.seq } : null
+        return decoded ? { ...decoded, sequence: message.seq, storedAt: message.time } : null
       } catch (error) {
         log.error({ stream, sequence: message.seq, code: codeOf(error) }, 'a stream holds a message that is no event of ours')
         return null

@@ -153,6 +153,30 @@ t.test('a claim from request to deletion', async (t) => {
   t.same(Object.keys(entry ?? {}), ['claim_id', 'wa_jid', 'status', 'user_id', 'server_id', 'allocation_id', 'deletion_scheduled_at', 'delete_job_id', 'created_at', 'updated_at', 'last_event_at'], 'stands in the book with exactly these fields')
 })
 
+t.test('a leave that was heard before the request was decided', async (t) => {
+  await claimStore(t, join(scratch(t), 'claims.json'))
+  const [gateway, provisioner, bot, reaper] = await Promise.all((['gateway', 'provisioner', 'bot', 'reaper'] as const).map(async (service) => await busOf(t, service)))
+  if (!gateway || !provisioner || !bot || !reaper) throw new Error('unreachable')
+  const [gone, back] = [somebody(), somebody()]
+  const moved = async (definition: typeof memberLeft, { member_id, wa_jid }: typeof gone) =>
+    await bot.publish(definition, { key: randomUUID(), data: { member_id, wa_jid, group_id: '120363000000@g.us', occurred_at: new Date().toISOString(), observed_by: 'roster' } })
+  // Each has left by the group's word, nothing could come of it, and then the request of before comes through.
+  await moved(memberLeft, gone)
+  await moved(memberLeft, back)
+  const { sequence } = await moved(memberJoined, back)
+  for (let heard = 0; heard < sequence;) heard = (await bot.raw.jsm.consumers.info('MEMBERS', 'claim-store-members')).ack_floor.stream_seq
+  for (const member of [back, gone]) {
+    const question = member.asking()
+    const { claim_id } = question
+    t.match(await gateway.request(createClaim, question), { ok: true })
+    await provisioner.publish(serverReady, { key: claim_id, causation: `claim.requested.v1:${claim_id}`, data: { claim_id, member_id: member.member_id, ...server } })
+    await next(reaper, claimActivated.type, member.member_id)
+  }
+  const scheduled = await next(reaper, deletionScheduled.type, gone.member_id)
+  t.match(scheduled, { data: { reason: 'left' }, causation: /^member\.left\.v1:/ }, 'ends the claim when its server is ready')
+  t.equal(await reaper.last('CLAIMS', `claims.${back.member_id}.deletion_scheduled`, ALL), null, 'but not where the member is back')
+})
+
 t.test('the book', async (t) => {
   const directory = scratch(t)
   const file = join(directory, 'claims.json')
