@@ -33,7 +33,7 @@ t.test('a server that hangs is not waited for', async (t) => {
   await nats.kill('SIGSTOP')
   const began = performance.now()
   await t.rejects(here.counters.add(SUBJECT, 1, 200), { code: 'NATS_UNAVAILABLE' })
-  t.ok(performance.now() - began < 1_000)
+  t.ok(performance.now() - began < PATIENCE_MS)
   await nats.kill('SIGCONT')
 })
 

@@ -228,6 +228,6 @@ t.test('it closes at once while a create waits for Wings', async t => {
   await until(() => panel.state().servers.length === 1)
   const began = Date.now()
   await panel.close()
-  t.ok(Date.now() - began < 1000)
+  t.ok(Date.now() - began < 10_000, 'long before Wings, or the panel, would give up')
   await lost
 })
