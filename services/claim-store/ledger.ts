@@ -24,6 +24,8 @@ const CATCH_UP_MS_MAX = 60_000
 const HISTORY_MAX = 10_000
 const HISTORY_AT_ONCE = 200
 const READ_AT_ONCE = 1_000
+/** Where on the stream that is which the server says it has stored. */
+const STORED_AT = 'Nats-Sequence'
 /** Word of what was stored may get lost; then it is found by looking. */
 const LOOK_EVERY_MS = 1_000
 
@@ -97,7 +99,15 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
     throw permanent('LEDGER_BEHIND_BOOK', `the book reflects ${options.reflected} events, the stream holds ${newest}: the stream was lost or restored; see RUNBOOK.md`)
   }
 
-  const announced = connection.subscribe(`stored.${STREAM.toLowerCase()}.*.*`, { callback: () => { wake() } })
+  /** Word of what this process has stored comes before the acknowledgement of it, after which there is nothing to be read. */
+  async function heard (memberId: string | undefined, at: number): Promise<void> {
+    await queues.get(memberId ?? '')?.catch(() => {})
+    if (!(at <= sequence)) wake()
+  }
+
+  const announced = connection.subscribe(`stored.${STREAM.toLowerCase()}.*.*`, {
+    callback: (_error, { subject, headers }) => { void heard(subject.split('.')[2], Number(headers?.get(STORED_AT))) },
+  })
 
   async function replay (): Promise<void> {
     let ahead: Ahead | undefined
@@ -237,6 +247,8 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
         // An id that was stored before, and whose message was erased since, is answered as if it had been stored now.
         if (result.kind === 'stored' && result.sequence > state.sequence) {
           projection.apply({ id, type: definition.type, time, sequence: result.sequence, data: data as LedgerRecord['data'] })
+          // What is known to be the next one need not be read again.
+          if (!result.duplicate && result.sequence === sequence + 1) reached(result.sequence)
           if (!result.duplicate || isUnheard) onDecided(state.claim, decision.happens, time.getTime())
           return { decision, claim }
         }
