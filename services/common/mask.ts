@@ -24,8 +24,14 @@ const PATTERNS: ReadonlyArray<readonly [RegExp, string]> = [
 
 export const maskedText = (text: string): string => PATTERNS.reduce((masked, [pattern, mask]) => masked.replace(pattern, mask), text)
 
-/** A line of JSON. */
+/** One of these fits whatever would be masked; what is escaped could hide it. One by one they take a fifth of the time that they take as one pattern. */
+const SUSPICIONS: readonly RegExp[] = [
+  /[\\@]/, /\d{9}/, /\+\d/, /0(?<![\w.-]0)\d{2,4}[ .()-]/, /pt(?:la|lc)_/, /S[UAO][A-Z2-7]{56}/, /eyJ/, new RegExp(`"(?:${[...SECRET_FIELDS].join('|')})":`),
+]
+
+/** A line of JSON. Most lines have nothing suspicious in them, and are not taken apart. */
 export function maskedLine (line: string): string {
+  if (!SUSPICIONS.some((suspicion) => suspicion.test(line))) return line
   try {
     return `${JSON.stringify(masked(JSON.parse(line)))}\n`
   } catch {

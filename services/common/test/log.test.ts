@@ -1,4 +1,6 @@
 import t from 'tap'
+import { isDeepStrictEqual } from 'node:util'
+import fc from 'fast-check'
 import { permanent, transient } from '../fault.ts'
 import { createLog } from '../log.ts'
 import { maskedLine } from '../mask.ts'
@@ -47,4 +49,20 @@ t.test('a line says what was chosen', async (t) => {
     cause: 'claim.deletion_scheduled.v1:702855d9-0aeb-4a24-9bc4-992c3b89173c-d1:1795523651000', until: '2026-11-24T12:34:02.184Z', duration_ms: 86_400_000, version: '7.0.0-rc14', address: '127.65.100.200:20100',
   }
   t.match(JSON.parse(written((log) => log.info(ids, 'x'))), ids, 'ids, times and addresses stay')
+})
+
+t.test('a line that is not taken apart has nothing to mask', async (t) => {
+  // What is escaped, and what is named like a secret, has a line taken apart.
+  const apart = { apart: '\\', token: '[redacted]' }
+  const taken = (facts: object): unknown => JSON.parse(maskedLine(JSON.stringify({ ...facts, ...apart })))
+  const left = (facts: object): unknown => ({ ...JSON.parse(maskedLine(JSON.stringify(facts))) as object, ...apart })
+  const piece = fc.oneof(
+    fc.stringMatching(/^[+0]?\d{1,17}$/), fc.constantFrom(' ', '-', '.', '(', ')', ':', '@', '@lid', '123456@lid', '0812 3456 789', '@s.whatsapp.net', '@c.us', 'pt', 'ptla_', 'ptlc_', 'SU', 'eyJ', '\n', '"', 'x', '-d1'),
+    fc.stringMatching(/^[A-Z2-7]{20,60}$/), fc.stringMatching(/^[a-zA-Z0-9_.]{1,24}$/),
+  )
+  const text = fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join(''))
+  const name = fc.oneof(fc.constantFrom('claim_id', 'note', 'password', 'wa_jid', 'key', 'data'), text)
+  const value = fc.oneof(text, fc.uuid(), fc.integer(), fc.double({ noNaN: true }), fc.array(text, { maxLength: 2 }), fc.dictionary(name, text, { maxKeys: 2 }))
+  fc.assert(fc.property(fc.dictionary(name, value, { maxKeys: 4 }), (facts) => isDeepStrictEqual(left(facts), taken(facts))), { numRuns: 1_000 })
+  t.notMatch(maskedLine(JSON.stringify({ note: `+${NUMBER}` })), NUMBER)
 })
