@@ -44,8 +44,7 @@ export function createClaiming (options: { bus: Pick<Bus, 'request'>, membership
     const template = templates.get(form.template)
     if (!template) throw new Refusal('INVALID_TEMPLATE', { field: 'template' })
     if (isMadeOf(form.username, dialled)) throw new Refusal('INVALID_USERNAME', { field: 'username' })
-    await limitNumber(dialled)
-    const isClosed = await admission.isClosed()
+    const [isClosed] = await Promise.all([admission.isClosed(), limitNumber(dialled)])
     const answer = await bus.request(createClaim, {
       claim_id: randomUUID(),
       // While no claims are taken nobody has to be looked for: only whose claim was taken before finds it, by the key of the same tap.

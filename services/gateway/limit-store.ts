@@ -6,7 +6,7 @@
 // last heard of the others; what NATS was not told meanwhile is added to the next count that it is told.
 //
 // Subjects and memory hold keyed pseudonyms only: a phone number can be found from its plain hash by trying all of them.
-import { createHmac } from 'node:crypto'
+import { createHmac, createSecretKey } from 'node:crypto'
 import type { FastifyRateLimitOptions, FastifyRateLimitStore, FastifyRateLimitStoreCtor } from '@fastify/rate-limit'
 import { LruMap } from 'toad-cache'
 import type { Counters } from '../common/counters.ts'
@@ -42,6 +42,8 @@ export function windowAt (nowMs: number, windowMs: number, offsetMs: number): { 
 }
 
 export function createLimitStore ({ counters, key, now, onCounted }: LimitStoreOptions): FastifyRateLimitStoreCtor {
+  // As bytes, it would cost six times as much for each count.
+  const secret = createSecretKey(key)
   let restsUntil = 0
 
   /** The sum over all gateways, or undefined where it is not known in time. */
@@ -82,7 +84,7 @@ export function createLimitStore ({ counters, key, now, onCounted }: LimitStoreO
     }
 
     async #count (name: string, windowMs: number): Promise<{ current: number, ttl: number }> {
-      const digest = createHmac('sha256', key).update(`${this.#kind}:${name}`).digest()
+      const digest = createHmac('sha256', secret).update(`${this.#kind}:${name}`).digest()
       const { number, leftMs } = windowAt(now().getTime(), windowMs, digest.readUInt32BE() % windowMs)
       const subject = `limits.${this.#kind}.${number}.${digest.toString('base64url').slice(0, 22)}`
       const count = this.#counts.get(subject) ?? { own: 0, others: 0, untold: 0 }
