@@ -50,3 +50,12 @@ export function residentMb (pid: number): number {
   const [, kb = NaN] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
   return Number(kb) / 1_024
 }
+
+const TICKS_PER_SECOND = 100
+
+/** What a process has used of the processors since its start, in milliseconds, its threads and what the kernel did for it included (proc(5), stat). */
+export function processorMs (pid: number): number {
+  // The name of the process, in brackets, may hold anything.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND * 1_000
+}
