@@ -106,6 +106,7 @@ class Direct {
   get time (): Date { return new Date(this.timestamp) }
   get lastSequence (): number { return Number(this.attributes.last('Nats-Last-Sequence')) }
   get pending (): number { return Number(this.attributes.last('Nats-Num-Pending')) }
+  // eslint-disable-next-line typescript/no-unnecessary-type-parameters -- StoredMsg has it so
   json<T> (): T { return this.#message.json<T>() }
   string (): string { return this.#message.string() }
 }
@@ -133,5 +134,5 @@ function textOf (message: Msg): string {
   const { data } = message
   const length = (message as Msg & { size: () => number }).size() - message.subject.length - (message.reply?.length ?? 0) - data.length
   const text = length <= data.byteOffset ? Buffer.from(data.buffer, data.byteOffset - length, length).toString() : ''
-  return FIRST_LINE.test(text) && text.endsWith('\r\n\r\n') ? text : message.headers?.toString() ?? ''
+  return FIRST_LINE.test(text) && text.endsWith('\r\n\r\n') ? text : (message.headers as { toString (): string } | undefined)?.toString() ?? ''
 }
