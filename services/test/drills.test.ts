@@ -55,6 +55,7 @@ t.test('a row of the page', async (t) => {
   const [drill] = DRILLS
   if (!drill) throw new Error('there are no drills')
   const row = rowOf(drill, { name: nameOf(drill), firedMs: 1_234, toldMs: null, chatMs: null, clearedMs: 99_999, showed: 'a|b', problems: [] })
+  t.notMatch(rowOf(drill, { name: nameOf(drill), firedMs: null, toldMs: null, chatMs: null, clearedMs: null, showed: '', problems: ['it said\n\n  two lines\n'] }), /\n/, 'what went wrong stays within its row')
   t.match(row, /\| 1\.2 \| – \| – .*`a\\\|b`.*\| 100\.0 \|/, 'has what was measured')
   t.equal(recorded(recorded('# Page\n', drill, 'no row'), drill, row), `# Page\nno row\n${row}\n`, 'is put at the end')
   t.equal(recorded(`# Page\n${row}\nrest\n`, drill, row.replace('1.2', '3.4')), `# Page\n${row.replace('1.2', '3.4')}\nrest\n`, 'or where it stood')

@@ -2,7 +2,7 @@
 import { nameOf, type Drill, type Outcome } from './drill.ts'
 
 const seconds = (ms: number | null): string => ms === null ? '–' : (ms / 1_000).toFixed(1)
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…')
+const cell = (text: string): string => text.trim().replaceAll(/\s*\n\s*/g, ' ').replaceAll('|', '\\|').replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '…')
 const SHOWED_MAX = 120
 
 const anchorOf = (alert: string): string => `alert-${alert.replaceAll(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase()}`
