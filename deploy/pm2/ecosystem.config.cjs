@@ -4,9 +4,12 @@
 const { existsSync, readFileSync } = require('node:fs')
 const { join, resolve } = require('node:path')
 const { parseEnv } = require('node:util')
+const { NODE_ARGS, PROCESS_ENV } = require('../process.ts')
 
 const environment = process.env.KLAIM_ENV_DIRECTORY ?? '/etc/klaim/env'
 const logs = process.env.KLAIM_LOG_DIRECTORY ?? '/var/log/klaim'
+/** Where deploy/precompile.ts put it; it goes with the packages that it was compiled from. */
+const compiled = process.env.NODE_COMPILE_CACHE ?? resolve(__dirname, '../../node_modules/.cache/compiled')
 
 const settingsIn = (name) => {
   const file = join(environment, `${name}.env`)
@@ -25,8 +28,7 @@ const service = (name, defaults = {}) => ({
   args: [name],
   cwd: resolve(__dirname, '../..'),
   interpreter: 'node',
-  // Without a debugger for whoever may send a signal.
-  node_args: ['--disable-sigusr1'],
+  node_args: [...NODE_ARGS],
   exec_mode: 'fork',
   instances: 1,
   wait_ready: true,
@@ -39,7 +41,7 @@ const service = (name, defaults = {}) => ({
   out_file: join(logs, `${name}.log`),
   error_file: join(logs, `${name}.log`),
   merge_logs: true,
-  env: { ...defaults, ...settingsIn('all'), ...settingsIn(name) },
+  env: { ...PROCESS_ENV, NODE_COMPILE_CACHE: compiled, ...defaults, ...settingsIn('all'), ...settingsIn(name) },
 })
 
 module.exports = {

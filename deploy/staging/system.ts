@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { closeSync, cpSync, mkdirSync, openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { NODE_ARGS, PROCESS_ENV } from '../process.ts'
 import { openDirectory } from '../secrets/directory.ts'
 import { natsSeedsIn, startKlaimNats, type KlaimNats } from './klaim-nats.ts'
 import { linkBot } from './link.ts'
@@ -135,9 +136,9 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     const description = describe(name)
     const log = openSync(at('logs', `${name}.log`), 'a', 0o600)
     // No process outlives this one, however this one ends.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...description.args], {
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...NODE_ARGS, ...description.args], {
       cwd: options.rootOf?.(name) ?? ROOT, stdio: ['ignore', log, log],
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', ...options.env?.[name], ...description.env, ...env },
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', ...PROCESS_ENV, ...options.env?.[name], ...description.env, ...env },
     })
     closeSync(log)
     running.set(name, child)

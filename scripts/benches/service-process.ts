@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { NODE_ARGS, PROCESS_ENV } from '../../deploy/process.ts'
 import { freePort } from '../../deploy/staging/nats/nats-server.ts'
 import type { Service } from '../../deploy/staging/system.ts'
 
@@ -23,9 +24,9 @@ export async function startService (service: Service, env: Readonly<Record<strin
   const log = join(directory, `${service}.log`)
   const output = openSync(log, 'a', 0o600)
   const began = performance.now()
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, `services/${service}/main.ts`], {
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...NODE_ARGS, `services/${service}/main.ts`], {
     cwd: ROOT, stdio: ['ignore', output, output],
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', HEALTH_PORT: String(port), ...env },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', ...PROCESS_ENV, HEALTH_PORT: String(port), ...env },
   })
   closeSync(output)
   const url = `http://127.0.0.1:${port}`

@@ -55,7 +55,7 @@ function closure (entries: readonly string[]): { files: Set<string>, packages: S
 const services = SERVICES.map((service) => `services/${service}/main.ts`)
 const operating = copiedTo('operator').filter((path) => /^scripts\/[a-z-]+\.ts$/.test(path))
 const TARGETS = {
-  services: { entries: [...services, 'deploy/containers/health.ts'], reads: ['config/**', 'package.json'] },
+  services: { entries: [...services, 'deploy/containers/health.ts', 'deploy/precompile.ts'], reads: ['config/**', 'package.json'] },
   operator: { entries: [...operating, 'deploy/containers/secrets.ts'], reads: ['deploy/grafana/dashboards/*.json', 'deploy/nats/nats.conf', 'deploy/prometheus/alertmanager.yml', 'deploy/prometheus/rules/*.yml'] },
   staging: { entries: ['deploy/staging/panel/main.ts', 'deploy/staging/whatsapp/main.ts', 'deploy/staging/whatsapp/trust-root.ts', 'deploy/staging/link.ts', 'deploy/staging/container-secrets.ts'], reads: ['deploy/staging/whatsapp/page.html'] },
 } as const
@@ -100,7 +100,7 @@ t.test('the Node of the image is the one that everything is tested with', async 
 t.test('the image', async (t) => {
   t.same([...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, from = '']) => from).filter((from) => !/^\$\{(NODE|NATS)_IMAGE\}$|^(services|operator)$/.test(from)), [], 'comes from what is named above')
   t.match(dockerfile, /^USER node$/m, 'runs as somebody who is not root')
-  t.match(dockerfile, /^ENTRYPOINT \["node", "--disable-sigusr1"\]$/m, 'lets nobody open a debugger')
+  t.match(dockerfile, /^ENV .*NODE_COMPILE_CACHE=\/klaim\/compiled$/m, 'finds its programs compiled')
   t.match(dockerfile, /^HEALTHCHECK .*health\.ts"\]$/m, 'says whether it is well')
   t.match(dockerfile, /npm ci --omit=dev --omit=optional/, 'holds packages of production alone')
   t.match(dockerfile.trim(), /FROM services AS klaim$/, 'is the one of the services where none is named')

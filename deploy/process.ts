@@ -1,0 +1,11 @@
+// How Node is started for a service: PM2, the staging system and the benches take it from here; the Dockerfile and RUNBOOK.md have to repeat it,
+// and deploy/test/process.test.ts holds them to it.
+
+/** Without a debugger for whoever may send a signal; and V8's young objects have two halves of 2 MB, not of 16: a service that mostly waits does not miss them. */
+export const NODE_ARGS: readonly string[] = ['--disable-sigusr1', '--max-semi-space-size=2']
+
+/**
+ * glibc gives each thread a heap of its own, up to eight for each processor, and keeps what was freed in them: 10 to 20 MB after V8's threads have compiled.
+ * And once a large block was freed, it takes the next ones of that size from the heap, where they leave holes; a threshold that is set stays where it is.
+ */
+export const PROCESS_ENV: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' }
