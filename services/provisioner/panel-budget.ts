@@ -12,6 +12,8 @@ export interface Heard { readonly limit?: number | undefined, readonly remaining
 export interface Ticket {
   /** The answer came; without `heard` it was lost, or came from somebody in front of the panel. */
   done (heard?: Heard): void
+  /** The call did not go out after all: its place is free again. */
+  unused (): void
   /** The panel did not take the call: everybody waits a while, then one tries. */
   away (code: 'PANEL_DOWN' | 'PANEL_KEY_REFUSED'): void
 }
@@ -127,13 +129,13 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
     used++
     if (away !== null) away.isTrying = true
     let isOpen = true
-    const close = (settle: () => void): void => {
+    const close = (settle: () => void, isSent = true): void => {
       if (!isOpen) return
       isOpen = false
       underWay[kind]--
       settle()
       // From the first answer rather than the first call: the panel's window began in between, so ours ends later. No answer counts, too: otherwise what is tried while the panel is away would be used up for ever.
-      windowEndsAt ??= now() + windowMs + WINDOW_SLACK_MS
+      if (isSent) windowEndsAt ??= now() + windowMs + WINDOW_SLACK_MS
       pump()
     }
     return {
@@ -142,6 +144,12 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
           if (heard !== undefined) hear(heard)
           else if (away !== null) away.isTrying = false
         })
+      },
+      unused: () => {
+        close(() => {
+          used--
+          if (away !== null) away.isTrying = false
+        }, false)
       },
       away: (code) => {
         close(() => {

@@ -73,9 +73,14 @@ export function createPanelClient ({ url, key, budget, readTimeoutMs, writeTimeo
   async function attempt (call: Call): Promise<Answer | Lost> {
     const { method, route, lane, kind = 'other', signal } = call
     const ticket = await budget.admit(lane, kind, signal)
-    let answer: Answer | Lost
     try {
       await call.beforeSend?.()
+    } catch (error) {
+      ticket.unused()
+      throw error
+    }
+    let answer: Answer | Lost
+    try {
       const finished = seconds.startTimer({ method, route })
       const heard = await traced(call)
       finished()

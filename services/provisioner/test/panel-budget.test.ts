@@ -57,6 +57,17 @@ t.test('creates of servers do not hold up other calls, nor more than two at once
   t.equal((await names()).length, 4, 'a ticket counts once')
 })
 
+t.test('a call that does not go out after all leaves its place to others', async (t) => {
+  const budget = budgetOf()
+  await learn(budget, 5, 4)
+  const { ask, names, granted } = asking(budget)
+  for (const name of ['d1', 'd2', 'd3', 'd4']) ask(name, 'delete')
+  t.same(await names(), ['d1', 'd2', 'd3'])
+  granted[0]?.ticket.unused()
+  granted[0]?.ticket.unused()
+  t.same(await names(), ['d1', 'd2', 'd3', 'd4'], 'once')
+})
+
 t.test('what deletions and polls have not needed of a window goes to creates before it ends', async (t) => {
   let time = 0
   const budget = budgetOf({ now: () => time })
