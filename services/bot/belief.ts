@@ -47,7 +47,8 @@ export function judge (belief: Belief, reading: Reading, policy: BeliefPolicy): 
   const believed = (): Belief => ({ roster: { people, aliases }, suspicion: null, seenAt: reading.readAt, blind: null })
   if (!belief.roster) return { ...quiet, verdict: 'first', belief: believed() }
 
-  const before = identified(belief.roster.people, aliases)
+  // What was believed is identified by all that was known then.
+  const before = aliases === belief.roster.aliases ? belief.roster.people : identified(belief.roster.people, aliases)
   const { joined, left } = difference(before, people)
   if (left.length > shrinkMax(before.length)) {
     const suspicion = continued(belief.suspicion, people, reading.readAt)

@@ -1,5 +1,5 @@
 // The roster as it is stored: the people, the aliases, and the announcements still to be made, in one value, so that one write commits all.
-import { gunzipSync, gzipSync } from 'node:zlib'
+import { constants, gunzipSync, gzipSync } from 'node:zlib'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
 import { GroupId } from '../../contracts/ids.ts'
@@ -39,16 +39,17 @@ export interface RosterRecord {
 const unpackedBytesMax = 16 * 1024 * 1024
 
 export function packed ({ groupId, revision, roster, pending }: RosterRecord): Uint8Array {
-  const shown = new Set(roster.people.flatMap(({ phone, lid }) => phone !== undefined && lid !== undefined ? [`${phone} ${lid}`] : []))
+  const shown = new Map(roster.people.map(({ phone, lid }) => [phone, lid]))
   const stored: Static<typeof Stored> = {
     v: 2,
     group: groupId,
     revision,
     people: roster.people.map(({ phone = '', lid = '' }) => [lid, phone]),
-    aliases: [...roster.aliases].filter((pair) => !shown.has(pair.join(' '))),
+    aliases: [...roster.aliases.entries().filter(([phone, lid]) => shown.get(phone) !== lid)],
     pending: [...pending],
   }
-  return gzipSync(JSON.stringify(stored))
+  // It is written before anybody who left is announced. Of the 180 kB of 5,000 people the default level leaves 57 kB instead of 62, and takes three times as long.
+  return gzipSync(JSON.stringify(stored), { level: constants.Z_BEST_SPEED })
 }
 
 /** Permanent Fault ROSTER_CORRUPT for anything that `packed` did not write. */

@@ -30,9 +30,10 @@ const indexes = new WeakMap<readonly Person[], Index>()
 function indexOf (people: readonly Person[]): Index {
   const known = indexes.get(people)
   if (known) return known
-  const index = {
-    phones: new Set(people.flatMap(({ phone }) => phone === undefined ? [] : [phone])),
-    lids: new Set(people.flatMap(({ lid }) => lid === undefined ? [] : [lid])),
+  const index = { phones: new Set<string>(), lids: new Set<string>() }
+  for (const { phone, lid } of people) {
+    if (phone !== undefined) index.phones.add(phone)
+    if (lid !== undefined) index.lids.add(lid)
   }
   indexes.set(people, index)
   return index
@@ -43,20 +44,25 @@ const holds = ({ phones, lids }: Index, { phone, lid }: Person): boolean =>
 
 /** The same people with what the aliases know filled in, each once. A hidden person whose number was never seen stays a LID. */
 export function identified (people: readonly Person[], aliases: Aliases): Person[] {
-  const phoneOf = new Map([...aliases].map(([phone, lid]) => [lid, phone]))
+  /** Mostly nobody hides the number, and thousands are in the group. */
+  let byAlias: Map<string, string> | undefined
+  const phoneOf = (hidden: string): string | undefined => (byAlias ??= new Map([...aliases].map(([phone, lid]) => [lid, phone]))).get(hidden)
   const byLid = new Map<string, Person>()
   const byPhone = new Map<string, Person>()
   for (const shown of people) {
     const lid = shown.lid ?? (shown.phone === undefined ? undefined : aliases.get(shown.phone))
-    const phone = shown.phone ?? (shown.lid === undefined ? undefined : phoneOf.get(shown.lid))
+    const phone = shown.phone ?? (shown.lid === undefined ? undefined : phoneOf(shown.lid))
     const known = (lid === undefined ? undefined : byLid.get(lid)) ?? (phone === undefined ? undefined : byPhone.get(phone))
     // What was shown wins over what is remembered: an alias may be of a number the person has given up.
-    const person: Person = { ...(phone === undefined ? {} : { phone }), ...(lid === undefined ? {} : { lid }), ...known, ...shown }
+    const isAsShown = known === undefined && phone === shown.phone && lid === shown.lid
+    const person: Person = isAsShown ? shown : { ...(phone === undefined ? {} : { phone }), ...(lid === undefined ? {} : { lid }), ...known, ...shown }
     if (known?.phone !== undefined && known.phone !== person.phone) byPhone.delete(known.phone)
     if (person.lid !== undefined) byLid.set(person.lid, person)
     if (person.phone !== undefined) byPhone.set(person.phone, person)
   }
-  return [...new Set([...byLid.values(), ...byPhone.values()])]
+  const each = new Set(byLid.values())
+  for (const person of byPhone.values()) each.add(person)
+  return [...each]
 }
 
 /** Who came and who went. A person is the same one as long as the number or the LID is. */
