@@ -13,6 +13,7 @@ import { memberIdOf } from '../../services/common/member-id.ts'
 import { ensureTopology } from '../../services/common/topology.ts'
 import { emailOf } from '../../services/provisioner/identity.ts'
 import type { Pterodactyl } from '../../services/provisioner/pterodactyl.ts'
+import { createDeletionLooks, type Owned } from '../../services/provisioner/deletion-looks.ts'
 import { createRemoval } from '../../services/provisioner/removal.ts'
 import { managerOf } from '../backups/manager.ts'
 import { remove, stateOf } from '../backups/restore.ts'
@@ -185,8 +186,9 @@ function agreed (stored: readonly StoredMsg[], claims: readonly ClaimPlan[], mac
 
 /** What is half-made or half-deleted goes before anything says so. Only a server with the claim's id, and an account with the member's. */
 async function clear ({ panel, emailDomain }: ReseedOptions, claims: readonly ClaimPlan[], step: Step): Promise<void> {
-  const removal = createRemoval(panel)
   const signal = new AbortController().signal
+  const read = async (claimIds: readonly string[], onSend: () => Promise<void>): Promise<Map<string, Owned>> => await panel.serversOfClaims(claimIds, 'delete', signal, onSend)
+  const removal = createRemoval({ panel, looks: createDeletionLooks({ read, atOnce: 1, now: Date.now }), now: Date.now })
   for (const { entry, memberId, clears } of claims) {
     if (!clears) continue
     await removal.server(entry.claim_id, { serverId: entry.server_id ?? undefined, userId: entry.user_id ?? undefined }, signal)

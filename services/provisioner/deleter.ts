@@ -33,8 +33,7 @@ export function createDeleter ({ bus, removal, store, inventory, emailDomain }: 
     const held = await store.load(claim_id)
     let userDeleted = held?.progress.state === 'deleted' ? held.progress.user_deleted : undefined
     if (userDeleted === undefined) {
-      await removal.server(claim_id, { serverId, userId }, signal)
-      userDeleted = await removal.user({ memberId: member_id, waJid, email: emailOf(member_id, emailDomain) }, userId, signal)
+      userDeleted = (await removal.both(claim_id, { memberId: member_id, waJid, email: emailOf(member_id, emailDomain) }, { serverId, userId }, signal)).userDeleted
       if (held?.progress.port) await inventory.release(held.progress.port.id, claim_id)
       // What remains is the word that this claim is over: its request may be delivered again.
       await store.save(held, { ...begun(claim_id, member_id), state: 'deleted', user_deleted: userDeleted })

@@ -5,6 +5,7 @@ import { PanelId } from '../../contracts/ids.ts'
 import { validatorOf } from '../common/envelope.ts'
 import { permanent, transient } from '../common/fault.ts'
 import type { TemplateDefinition } from '../common/templates.ts'
+import type { Owned } from './deletion-looks.ts'
 import { isConflict, isOurs, usernamesOf, type Account, type Identity } from './identity.ts'
 import type { Lane } from './panel-budget.ts'
 import { externalId, panelId, type Call, type PanelClient } from './panel-client.ts'
@@ -42,12 +43,15 @@ export interface ServerSpec {
   readonly allocationId: number
 }
 
+/** Runs when the question goes out, again where it is repeated: what is answered is at least as new. Where there are several questions, with the first. */
+type OnSend = () => Promise<void>
+
 export interface Pterodactyl {
   /** The member's account. `isPasswordSet`: it was made by this call, with this password. Permanent Fault IDENTITY_CONFLICT, PANEL_REFUSED. */
   ensureUser (identity: Identity, username: string, password: string, signal: AbortSignal): Promise<{ user: Account, isPasswordSet: boolean }>
   /** The account by external id, then by address; null where there is none of ours. Permanent Fault IDENTITY_CONFLICT. */
-  findUser (identity: Identity, lane: Lane, signal: AbortSignal): Promise<Account | null>
-  user (id: number, lane: Lane, signal: AbortSignal): Promise<Account | null>
+  findUser (identity: Identity, lane: Lane, signal: AbortSignal, onSend?: OnSend): Promise<Account | null>
+  user (id: number, lane: Lane, signal: AbortSignal, onSend?: OnSend): Promise<Account | null>
   /** Everything else of the account stays as it is on the panel. `beforeSend` runs when the call has its turn; what it throws cancels the call. Transient Fault ACCOUNT_VANISHED. */
   setPassword (user: Account, password: string, lane: Lane, signal: AbortSignal, claim?: Identity, beforeSend?: () => Promise<void>): Promise<void>
   /** Everything else of the account stays as it is on the panel. For scripts/rekey-members. */
@@ -56,8 +60,10 @@ export interface Pterodactyl {
   deleteUser (id: number, signal: AbortSignal, beforeSend?: () => Promise<void>): Promise<'gone' | 'kept'>
   /** Throws only where the create was certainly not carried out. `beforeSend` runs when it has its turn. */
   createServer (spec: ServerSpec, beforeSend: () => Promise<void>, signal: AbortSignal): Promise<{ outcome: CreateOutcome, server?: PanelServer, reason?: Error }>
-  serverOfClaim (claimId: string, lane: Lane, signal: AbortSignal): Promise<PanelServer | null>
-  server (id: number, lane: Lane, signal: AbortSignal): Promise<PanelServer | null>
+  serverOfClaim (claimId: string, lane: Lane, signal: AbortSignal, onSend?: OnSend): Promise<PanelServer | null>
+  server (id: number, lane: Lane, signal: AbortSignal, onSend?: OnSend): Promise<PanelServer | null>
+  /** The servers of these claims, by claim, in one call. At most 100 claims. A server that it does not show may exist all the same: what contains an id of ours is listed, too. */
+  serversOfClaims (claimIds: readonly string[], lane: Lane, signal: AbortSignal, onSend?: OnSend): Promise<Map<string, Owned>>
   /** All of the panel's, whoever made them, or a Fault: never a part. Transient Fault LIST_TOO_LONG beyond 20,000. */
   servers (signal: AbortSignal): Promise<PanelServer[]>
   users (signal: AbortSignal): Promise<Account[]>
@@ -79,7 +85,8 @@ const UserAttributes = Type.Object({ id: PanelId, external_id: NullableText, use
 const AllocationAttributes = Type.Object({ id: PanelId, ip: Text, alias: NullableText, port: Type.Integer(), assigned: Type.Boolean() })
 const ServerAttributes = Type.Object({
   id: PanelId, uuid: Type.String({ pattern: '^[0-9a-f-]{36}$' }), identifier: Text, status: NullableText, external_id: NullableText, user: PanelId, egg: PanelId, node: PanelId, allocation: PanelId,
-  relationships: Type.Optional(Type.Object({ allocations: Type.Optional(list(AllocationAttributes)) })),
+  // Whose right is missing is shown as null.
+  relationships: Type.Optional(Type.Object({ allocations: Type.Optional(list(AllocationAttributes)), user: Type.Optional(Type.Object({ attributes: Type.Union([UserAttributes, Type.Null()]) })) })),
 })
 const NodeAttributes = Type.Object({ id: PanelId, fqdn: Text, maintenance_mode: Type.Boolean(), relationships: Type.Object({ allocations: list(AllocationAttributes) }) })
 const EggAttributes = Type.Object({
@@ -144,8 +151,8 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
     throw transient('PANEL_BUSY', 'the panel changes faster than it can be read')
   }
 
-  async function findUser (identity: Identity, lane: Lane, signal: AbortSignal): Promise<Account | null> {
-    const named = (await get(UserItem, { route: '/users/external/{external_id}', path: `/users/external/${externalId(identity.waJid)}`, lane, signal }))?.attributes ?? null
+  async function findUser (identity: Identity, lane: Lane, signal: AbortSignal, onSend?: OnSend): Promise<Account | null> {
+    const named = (await get(UserItem, { route: '/users/external/{external_id}', path: `/users/external/${externalId(identity.waJid)}`, lane, signal, ...before(onSend) }))?.attributes ?? null
     if (named && isOurs(named, identity) && named.email === identity.email) return named
     const addressed = await usersByEmail(identity.email, lane, signal)
     const ours = addressed.find((user) => isOurs(user, identity)) ?? (named && isOurs(named, identity) ? named : null)
@@ -177,7 +184,7 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
       }
       throw permanent('IDENTITY_CONFLICT', 'the user name is taken in every form')
     },
-    user: async (id, lane, signal) => (await get(UserItem, { route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal }))?.attributes ?? null,
+    user: async (id, lane, signal, onSend) => (await get(UserItem, { route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal, ...before(onSend) }))?.attributes ?? null,
     setEmail: async ({ id, username, first_name, last_name }, email, lane, signal) => {
       // Without an external id and a password the panel keeps both.
       const answer = await client.send({ method: 'PATCH', route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal, body: { email, username, first_name, last_name } })
@@ -186,7 +193,7 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
     setPassword: async (user, password, lane, signal, claim, beforeSend) => {
       const { id, email, username, first_name, last_name } = user
       const answer = await client.send({
-        method: 'PATCH', route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal, ...(beforeSend === undefined ? {} : { beforeSend }),
+        method: 'PATCH', route: '/users/{id}', path: `/users/${panelId(id)}`, lane, signal, ...before(beforeSend),
         // The panel wants all of these again, and would clear an external id that is sent empty.
         body: { email, username, first_name, last_name, password, ...(claim === undefined ? {} : { external_id: claim.waJid }) },
       })
@@ -194,7 +201,7 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
       if (answer.kind === 'lost' || answer.status !== 200) throw faultOf(answer)
     },
     deleteUser: async (id, signal, beforeSend) => {
-      const answer = await client.send({ method: 'DELETE', route: '/users/{id}', path: `/users/${panelId(id)}`, lane: 'delete', signal, ...(beforeSend === undefined ? {} : { beforeSend }) })
+      const answer = await client.send({ method: 'DELETE', route: '/users/{id}', path: `/users/${panelId(id)}`, lane: 'delete', signal, ...before(beforeSend) })
       if (answer.kind === 'answer' && (answer.status === 204 || isGone(answer))) return 'gone'
       if (answer.kind === 'answer' && answer.status === 400 && codeOfAnswer(answer) === 'DisplayException') return 'kept'
       throw faultOf(answer)
@@ -218,11 +225,21 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
         return { outcome: 'lost', reason: error as Error }
       }
     },
-    serverOfClaim: async (claimId, lane, signal) => {
-      const server = await getServer({ route: '/servers/external/{external_id}', path: `/servers/external/${externalId(claimId)}`, lane, signal })
+    serverOfClaim: async (claimId, lane, signal, onSend) => {
+      const server = await getServer({ route: '/servers/external/{external_id}', path: `/servers/external/${externalId(claimId)}`, lane, signal, ...before(onSend) })
       return server?.externalId === claimId ? server : null
     },
-    server: async (id, lane, signal) => await getServer({ route: '/servers/{id}', path: `/servers/${panelId(id)}`, lane, signal }),
+    server: async (id, lane, signal, onSend) => await getServer({ route: '/servers/{id}', path: `/servers/${panelId(id)}`, lane, signal, ...before(onSend) }),
+    serversOfClaims: async (claimIds, lane, signal, onSend) => {
+      const servers = await get(ServerList, { route: '/servers', path: '/servers', query: { 'filter[external_id]': claimIds.join(','), include: 'user', sort: 'id', per_page: PAGE }, lane, signal, ...before(onSend) })
+      if (!servers) throw transient('PANEL_DOWN', 'the panel has no such list')
+      const wanted = new Set<string | null>(claimIds)
+      // The filter finds every id that contains one of ours.
+      return new Map(servers.data.flatMap(({ attributes }) => {
+        const { external_id: claimId, relationships } = attributes
+        return claimId !== null && wanted.has(claimId) ? [[claimId, { server: serverOf(attributes), owner: relationships?.user?.attributes ?? null }] as const] : []
+      }))
+    },
     servers: async (signal) => (await everything(ServerPage, '/servers', signal)).map(({ attributes }) => serverOf(attributes)),
     users: async (signal) => (await everything(UserList, '/users', signal)).map(({ attributes }) => attributes),
     statuses: async (uuids, signal) => {
@@ -230,7 +247,7 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
       return new Map((servers?.data ?? []).map(({ attributes: { uuid, status } }) => [uuid, status]))
     },
     deleteServer: async (id, signal, beforeSend) => {
-      const answer = await client.send({ method: 'DELETE', route: '/servers/{id}', path: `/servers/${panelId(id)}`, lane: 'delete', isSlow: true, signal, ...(beforeSend === undefined ? {} : { beforeSend }) })
+      const answer = await client.send({ method: 'DELETE', route: '/servers/{id}', path: `/servers/${panelId(id)}`, lane: 'delete', isSlow: true, signal, ...before(beforeSend) })
       if (answer.kind === 'lost' || !(answer.status === 204 || isGone(answer))) throw faultOf(answer)
     },
     node: async (id, lane, signal) => {
@@ -248,6 +265,8 @@ export function createPterodactyl (client: PanelClient): Pterodactyl {
     close: async () => { await client.close() },
   }
 }
+
+const before = (beforeSend: OnSend | undefined): { beforeSend?: OnSend } => beforeSend === undefined ? {} : { beforeSend }
 
 function read<Schema extends TSchema> (schema: Schema, answer: Answer): Static<Schema> {
   if (!validatorOf(schema).Check(answer.body)) throw transient('PANEL_DOWN', `the panel answered ${answer.status} with something unreadable`)

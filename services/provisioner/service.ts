@@ -15,6 +15,7 @@ import { apart } from '../common/tracing.ts'
 import { createBuilder } from './builder.ts'
 import type { Config } from './config.ts'
 import { createDeleter } from './deleter.ts'
+import { createDeletionLooks } from './deletion-looks.ts'
 import { watchDrift } from './drift-watch.ts'
 import { createHealthCheck } from './health-check.ts'
 import { createInstalls } from './installs.ts'
@@ -71,7 +72,8 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
   const store = createProgressStore(provisioning)
   const inventory = createInventory({ read: async (id, lane, signal) => await panel.node(id, lane, signal), reservations: allocations, freshMs: config.INVENTORY_FRESH_MS, breakMs: config.NODE_BREAK_MS, now, random: Math.random, onRead: (node, free) => { own.freeAllocations.set({ node: String(node) }, free) }, log })
   const installs = createInstalls({ read: async (uuids, signal) => await apart(async () => await panel.statuses(uuids, signal)), everyMs: config.INSTALL_POLL_EVERY_MS, patienceMs: config.PANEL_PATIENCE_MS, now, signal: waits.signal })
-  const removal = createRemoval(panel)
+  const looks = createDeletionLooks({ read: async (claimIds, onSend) => await apart(async () => await panel.serversOfClaims(claimIds, 'delete', waits.signal, onSend)), atOnce: config.PANEL_CONCURRENCY, now })
+  const removal = createRemoval({ panel, looks, now })
   const builder = createBuilder({
     bus, panel, store, inventory, installs, removal, register, seal, newPassword: randomPassword, emailDomain: config.CLAIM_EMAIL_DOMAIN, now, log, metrics: own,
     isUp: createHealthCheck({ everyMs: config.PROBE_EVERY_MS, timeoutMs: config.PROBE_TIMEOUT_MS, now }),

@@ -8,6 +8,17 @@ t.test("the panel's rate limit", async (t) => {
   for (const { claim_id } of requests) ready(await w.ended(claim_id))
   t.equal(w.panel.state().tooManyRequests, 0, 'is never met by us alone')
 
+  // Fifteen deletions are more than a window holds.
+  const leaving = await Promise.all(requests.slice(0, 15).map(async (request) => {
+    const server = ready(await w.ended(request.claim_id))
+    await w.remove(request, server)
+    return request.claim_id
+  }))
+  const coming = await Promise.all(Array.from({ length: 5 }, () => w.request()))
+  for (const { claim_id } of coming) ready(await w.ended(claim_id))
+  for (const claimId of leaving) await w.ended(claimId, ['deleted'])
+  t.equal(w.panel.state().tooManyRequests, 0, 'nor by deletions and claims together, which all come to their end')
+
   // Another program with a key of the same administrator uses the limit up.
   const { claim_id } = await w.request()
   for (let call = 0; call < 40; call++) await panelCall(w.panel, 'GET', '/users/1', undefined, w.panel.keys.read)
