@@ -115,11 +115,14 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
   }
 
   /** A request has no cause but a form, so the ledger is asked whether it stands by it: nobody gets a server by writing on a stream. */
-  async function believed ({ claim_id, member_id, wa_jid }: EventData<typeof claimRequested>, count: number): Promise<void> {
+  async function isStoodBy ({ claim_id, member_id, wa_jid }: EventData<typeof claimRequested>): Promise<boolean> {
     const answer = await bus.request(getClaim, { claim_id })
-    if (answer.ok && answer.claim.member_id === member_id && answer.claim.wa_jid === wa_jid) return
+    return answer.ok && answer.claim.member_id === member_id && answer.claim.wa_jid === wa_jid
+  }
+
+  function disbelief (count: number): Error {
     const words = 'a claim was asked for that the ledger does not know'
-    throw count < DISBELIEF_DELIVERIES ? transient('CAUSE_UNKNOWN', words) : permanent('CAUSE_UNKNOWN', words)
+    return count < DISBELIEF_DELIVERIES ? transient('CAUSE_UNKNOWN', words) : permanent('CAUSE_UNKNOWN', words)
   }
 
   /** A request may come again after its member was erased, and what was written down about it, so that it looks like a new one. */
@@ -156,8 +159,9 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
   await bus.respond([answering(resetPassword, resetting), ...strays])
   const subscription = bus.consume(provisionerClaims, [
     on(claimRequested, async (event, { count, sequence }) => {
-      if (await isErased(event.data.member_id, sequence)) return
-      await believed(event.data, count)
+      const [isOver, isTrue] = await Promise.all([isErased(event.data.member_id, sequence), isStoodBy(event.data)])
+      if (isOver) return
+      if (!isTrue) throw disbelief(count)
       await builder.build(event, count, waits.signal)
     }),
     on(claimErased, async ({ data }, { count }) => {
