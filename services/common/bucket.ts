@@ -17,6 +17,8 @@ export interface Bucket {
   get (key: string): Promise<Entry | null>
   create (key: string, value: string | Uint8Array): Promise<number | null>
   update (key: string, value: string | Uint8Array, revision: number): Promise<number | null>
+  /** As `update`, but resolves when the value is written: what it replaces is overwritten meanwhile, and `overwritten` tells when. It never rejects. */
+  replace (key: string, value: string | Uint8Array, revision: number): Promise<{ revision: number, overwritten: Promise<void> } | null>
   put (key: string, value: string | Uint8Array): Promise<number>
   /** Leaves a marker, so that `create` works again. */
   delete (key: string): Promise<void>
@@ -44,6 +46,10 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
       throw error
     }
   }
+  const replace: Bucket['replace'] = async (key, value, revision) => {
+    const written = await conflictAsNull(() => kv.update(key, value, revision))
+    return written === null ? null : { revision: written, overwritten: overwritten(revision) }
+  }
   return {
     get: async (key) => {
       const entry = await reaching(() => kv.get(key))
@@ -51,10 +57,11 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
       return { value: entry.value, revision: entry.revision, text: () => entry.string() }
     },
     create: async (key, value) => await conflictAsNull(() => kv.create(key, value)),
+    replace,
     update: async (key, value, revision) => {
-      const written = await conflictAsNull(() => kv.update(key, value, revision))
-      if (written !== null) await overwritten(revision)
-      return written
+      const replaced = await replace(key, value, revision)
+      await replaced?.overwritten
+      return replaced?.revision ?? null
     },
     put: async (key, value) => await reaching(() => kv.put(key, value)),
     delete: async (key) => { await reaching(() => kv.delete(key)) },

@@ -1,5 +1,8 @@
 // Takes one claim from its request to a server that answers, or to a failure with nothing left behind. Each round of the loop takes the
 // next step of what is written down, and writes down what came of it.
+//
+// Every write is on the disk before its answer, so a claim waits only for those that it must: what is `saved` is written before anything on
+// the panel is made, changed or taken away, and before the end is said. What is `noted` or said is written meanwhile.
 import { FAILURE_CODES, type FailureCode, type Step } from '../../contracts/codes.ts'
 import type { claimRequested } from '../../contracts/events/claims.ts'
 import { serverFailed, serverProgressed, serverReady } from '../../contracts/events/servers.ts'
@@ -22,7 +25,7 @@ import { afterDiscard, afterInstall, afterProbe, begun, failing, nextStep, stepO
 import type { Pterodactyl } from './pterodactyl.ts'
 import type { Removal } from './removal.ts'
 import type { TemplateRegister } from './template-register.ts'
-import { sleep, type Work } from './work.ts'
+import { sleep, stored, type Work } from './work.ts'
 
 export interface BuilderOptions {
   readonly bus: Bus
@@ -59,21 +62,32 @@ export function createBuilder (options: BuilderOptions): Builder {
   async function build (event: Event<typeof claimRequested.data>, count: number, signal: AbortSignal): Promise<void> {
     const request = event.data
     const { claim_id, member_id, wa_jid: waJid } = request
+    const held = await store.load(claim_id)
     const work: Work = {
       request, eventId: event.id, askedAt: event.time, signal,
       identity: { memberId: member_id, waJid, email: emailOf(member_id, emailDomain) },
-      held: await store.load(claim_id) ?? await store.save(null, begun(claim_id, member_id)),
+      progress: held?.progress ?? begun(claim_id, member_id), written: Promise.resolve(held), overwritten: Promise.resolve(), said: Promise.resolve(),
     }
-    if (work.held.progress.state === 'building') await say(work, 'queued')
+    if (work.progress.state === 'building') say(work, 'queued')
+    try {
+      await walk(work, count)
+    } finally {
+      // Whoever takes the claim up next finds nothing of ours still on its way.
+      await Promise.allSettled([work.written, work.said])
+      await work.overwritten
+    }
+  }
+
+  async function walk (work: Work, count: number): Promise<void> {
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      if (signal.aborted) throw stopping()
-      const next = nextStep(work.held.progress)
+      if (work.signal.aborted) throw stopping()
+      const next = nextStep(work.progress)
       if (next === 'nothing') return
       if (next === 'say_ready') return await sayReady(work)
       if (next === 'say_failed') return await sayFailed(work)
       const finished = metrics.stepSeconds.startTimer({ step: next })
       try {
-        await inChildSpan(`step ${next}`, { attributes: { 'klaim.attempt': work.held.progress.attempt } }, async () => { await steps[next](work) })
+        await inChildSpan(`step ${next}`, { attributes: { 'klaim.attempt': work.progress.attempt } }, async () => { await steps[next](work) })
         finished({ result: 'done' })
       } catch (error) {
         finished({ result: codeOf(error) })
@@ -85,7 +99,7 @@ export function createBuilder (options: BuilderOptions): Builder {
 
   /** What the trouble of a step means for the claim: it waits (the fault goes on to the consumer), or it fails. */
   async function judge (work: Work, error: unknown, count: number): Promise<void> {
-    const { progress } = work.held
+    const { progress } = work
     if (progress.state !== 'building') throw error
     const step = stepOf(nextStep(progress))
     const fails = async (code: FailureCode): Promise<void> => {
@@ -108,68 +122,91 @@ export function createBuilder (options: BuilderOptions): Builder {
     throw error
   }
 
+  /** Resolves when this is on the disk, with all that was noted and said before. */
   async function save (work: Work, progress: Progress): Promise<void> {
-    work.held = await store.save(work.held, progress)
+    note(work, progress)
+    await stored(work)
+  }
+
+  /** For what can be found out again, if only reads and waits come next. Whoever saves after it waits for it, and fails with it: then `ifLost` was done. */
+  function note (work: Work, progress: Progress, ifLost = async (): Promise<void> => {}): void {
+    const before = work.written
+    work.progress = progress
+    work.written = (async () => {
+      try {
+        const last = await before
+        // Never more than one earlier state stands there, whatever the bucket's history is.
+        await work.overwritten
+        const { held, overwritten } = await store.write(last, progress)
+        work.overwritten = overwritten
+        return held
+      } catch (error) {
+        await ifLost()
+        throw error
+      }
+    })()
+    work.written.catch(() => {})
   }
 
   /** The member's account, with the password that is written down sealed. Only then is its number written down. */
   async function account (work: Work): Promise<void> {
     const { request, identity, signal } = work
-    await say(work, 'account')
+    say(work, 'account')
     const password = newPassword()
-    await save(work, { ...work.held.progress, sealed_password: await seal(password), is_password_sure: false })
-    const known = work.held.progress.user
+    await save(work, { ...work.progress, sealed_password: await seal(password), is_password_sure: false })
+    const known = work.progress.user
     const { user, isPasswordSet } = known
       ? { user: await panel.user(known.id, 'create', signal), isPasswordSet: false }
       : await panel.ensureUser(identity, request.username, password, signal)
     if (!user) {
-      const { user: _, ...rest } = work.held.progress
+      const { user: _, ...rest } = work.progress
       return await save(work, rest)
     }
     if (!isOurs(user, identity) || !validatorOf(Username).Check(user.username)) throw permanent('IDENTITY_CONFLICT', 'the account that holds the place of the member is not theirs')
     // Long may have passed since the claim was taken in hand (a full panel, a frozen machine), and another may have sent the login by now:
     // its password must not be overwritten. Who cannot write down that they are still at it is not.
-    if (!isPasswordSet) await panel.setPassword(user, password, 'create', signal, identity, async () => { await save(work, work.held.progress) })
-    try {
-      await save(work, { ...untroubled(work.held.progress), user: { id: user.id, username: user.username }, is_password_sure: true })
-    } catch (error) {
-      await store.doubtPassword(work.request.claim_id)
-      throw error
-    }
+    if (!isPasswordSet) await panel.setPassword(user, password, 'create', signal, identity, async () => { await save(work, work.progress) })
+    note(work, { ...untroubled(work.progress), user: { id: user.id, username: user.username }, is_password_sure: true }, async () => { await store.doubtPassword(request.claim_id) })
   }
 
   async function discard (work: Work): Promise<void> {
-    const { claim_id, server, user, port } = work.held.progress
+    const { claim_id, server, user, port } = work.progress
     await removal.server(claim_id, { serverId: server?.id, userId: user?.id }, work.signal)
     if (port) await inventory.release(port.id, claim_id)
-    await save(work, afterDiscard(work.held.progress))
+    await save(work, afterDiscard(work.progress))
   }
 
   async function install (work: Work): Promise<void> {
-    const { server } = work.held.progress
+    const { server } = work.progress
     if (!server) return
-    await say(work, 'install')
+    say(work, 'install')
     const { definition } = await register.template(work.request.template, work.request.template_version)
     const outcome = await installs.wait(server.uuid, server.made_at + definition.installDeadlineS * 1_000, work.signal)
-    if (outcome !== 'missing') return await save(work, afterInstall(work.held.progress, outcome, now()))
-    if (await panel.server(server.id, 'poll', work.signal) === null) await save(work, afterInstall(work.held.progress, 'vanished', now()))
+    if (outcome === 'installed') work.progress = afterInstall(work.progress, outcome, now())
+    else if (outcome !== 'missing') await save(work, afterInstall(work.progress, outcome, now()))
+    else if (await panel.server(server.id, 'poll', work.signal) === null) await save(work, afterInstall(work.progress, 'vanished', now()))
   }
 
   async function probe (work: Work): Promise<void> {
-    const { server, port, installed_at: installedAt = 0 } = work.held.progress
+    const { server, port, installed_at: installedAt = 0 } = work.progress
     if (!server || !port) return
-    await say(work, 'probe')
+    say(work, 'probe')
     const { definition } = await register.template(work.request.template, work.request.template_version)
     const deadlineAt = installedAt + definition.healthcheck.deadlineS * 1_000
     const address = { host: port.host, port: healthPortOf(definition, port.port) }
-    const isAnswering = await inChildSpan('health check', { kind: SpanKind.CLIENT, attributes: { 'network.transport': 'tcp', 'server.port': address.port } }, async () => await isUp(address, deadlineAt, work.signal))
+    const isAnswering = await inChildSpan('health check', { kind: SpanKind.CLIENT, attributes: { 'network.transport': 'tcp', 'server.port': address.port } }, async () => {
+      if (await isUp(address, 0, work.signal)) return true
+      // Only now is it worth a write since when there has been something to wait for.
+      note(work, work.progress)
+      return await isUp(address, deadlineAt, work.signal)
+    })
     const outcome = isAnswering ? 'up' : await panel.server(server.id, 'poll', work.signal) ? 'late' : 'vanished'
-    await save(work, afterProbe(work.held.progress, outcome))
+    await save(work, afterProbe(work.progress, outcome))
   }
 
   async function cleanup (work: Work): Promise<void> {
     const { identity, signal } = work
-    const { progress } = work.held
+    const { progress } = work
     const { claim_id, server, user, port, create_sent_at: sentAt, failure } = progress
     const mayHaveServer = server !== undefined || sentAt !== undefined
     if (mayHaveServer) {
@@ -195,12 +232,15 @@ export function createBuilder (options: BuilderOptions): Builder {
   const create = createCreation({ panel, inventory, register, lostCreateWaitMs, now, save, say })
   const steps = { account, create, discard, install, probe, cleanup } as const
 
-  async function say ({ request: { claim_id, member_id }, eventId, held }: Work, step: Step): Promise<void> {
-    const { attempt } = held.progress
-    await bus.publish(serverProgressed, { key: `${claim_id}:${step}:${attempt}`, data: { claim_id, member_id, step, attempt }, correlation: claim_id, causation: eventId })
+  /** For the member to see; in order, because all go over one connection. */
+  function say (work: Work, step: Step): void {
+    const { request: { claim_id, member_id }, eventId, progress: { attempt } } = work
+    const kept = bus.publish(serverProgressed, { key: `${claim_id}:${step}:${attempt}`, data: { claim_id, member_id, step, attempt }, correlation: claim_id, causation: eventId })
+    work.said = Promise.all([work.said, kept])
+    work.said.catch(() => {})
   }
 
-  async function sayReady ({ request: { claim_id, member_id }, eventId, askedAt: since, held: { progress } }: Work): Promise<void> {
+  async function sayReady ({ request: { claim_id, member_id }, eventId, askedAt: since, progress }: Work): Promise<void> {
     const { user, server, port, sealed_password } = progress
     if (!user || !server || !port || sealed_password === undefined) throw permanent('STORE_CORRUPT', 'a ready claim lacks its server')
     await bus.publish(serverReady, {
@@ -212,7 +252,7 @@ export function createBuilder (options: BuilderOptions): Builder {
     })
   }
 
-  async function sayFailed ({ request: { claim_id, member_id }, eventId, askedAt: since, held: { progress } }: Work): Promise<void> {
+  async function sayFailed ({ request: { claim_id, member_id }, eventId, askedAt: since, progress }: Work): Promise<void> {
     const { code, step } = progress.failure ?? { code: 'INTERNAL' as const, step: 'queued' as const }
     await bus.publish(serverFailed, { key: claim_id, data: { claim_id, member_id, code, step }, correlation: claim_id, causation: eventId, since })
   }

@@ -8,7 +8,7 @@ import type { Inventory } from './inventory.ts'
 import { afterLostCreate, withoutServer, type Progress } from './provisioning.ts'
 import type { PanelServer, Pterodactyl } from './pterodactyl.ts'
 import type { TemplateRegister } from './template-register.ts'
-import { sleep, type Work } from './work.ts'
+import { sleep, stored, type Work } from './work.ts'
 
 export interface CreationOptions {
   readonly panel: Pterodactyl
@@ -17,7 +17,7 @@ export interface CreationOptions {
   readonly lostCreateWaitMs: number
   readonly now: () => number
   readonly save: (work: Work, progress: Progress) => Promise<void>
-  readonly say: (work: Work, step: Step) => Promise<void>
+  readonly say: (work: Work, step: Step) => void
 }
 
 const PORT_TRIES_MAX = 10
@@ -27,11 +27,11 @@ const REFUSED_MS = 4_000
 /** The step may leave things as they were, or only a little clearer: the next round takes it again. */
 export function createCreation ({ panel, inventory, register, lostCreateWaitMs, now, save, say }: CreationOptions): (work: Work) => Promise<void> {
   async function create (work: Work): Promise<void> {
-    if (work.held.progress.create_sent_at !== undefined) return await settleLostCreate(work)
+    if (work.progress.create_sent_at !== undefined) return await settleLostCreate(work)
     const { request: { claim_id, template: name, template_version }, signal } = work
     const template = await register.template(name, template_version)
     const { nodes } = template.definition
-    await say(work, 'port')
+    say(work, 'port')
     for (let tries = 0; tries < PORT_TRIES_MAX; tries++) {
       const picked = await inventory.pick(claim_id, nodes, signal)
       if (picked.kind === 'none') {
@@ -46,15 +46,17 @@ export function createCreation ({ panel, inventory, register, lostCreateWaitMs, 
   /** `next`: another port is to be tried. */
   async function createOn (work: Work, template: Template, picked: Port): Promise<'settled' | 'next'> {
     const { request: { claim_id }, signal } = work
-    const { user } = work.held.progress
+    const { user } = work.progress
     if (!user) return 'settled'
     const port = { id: picked.id, node: picked.node, host: inventory.hostOf(picked, picked.node), port: picked.port }
-    const unsent = withoutServer(work.held.progress)
-    const trouble = work.held.progress.trouble === undefined ? {} : { trouble: work.held.progress.trouble }
+    const unsent = withoutServer(work.progress)
+    const trouble = work.progress.trouble === undefined ? {} : { trouble: work.progress.trouble }
     const sentAt = { at: 0 }
-    await say(work, 'create')
+    say(work, 'create')
     let made
     try {
+      // The wait for a turn may be long: the account must not be forgotten meanwhile.
+      await stored(work)
       made = await panel.createServer({
         claimId: claim_id, name: `${template.name}-${claim_id.slice(0, 8)}`, userId: user.id, template: template.definition,
         environment: environmentOf(template.definition, picked.port), allocationId: picked.id,
@@ -117,16 +119,16 @@ export function createCreation ({ panel, inventory, register, lostCreateWaitMs, 
 
   async function settleLostCreate (work: Work): Promise<void> {
     const { request: { claim_id, template: name, template_version }, signal } = work
-    const { create_sent_at: sentAt = 0 } = work.held.progress
+    const { create_sent_at: sentAt = 0 } = work.progress
     const found = await panel.serverOfClaim(claim_id, 'create', signal)
     const verdict = afterLostCreate(found, sentAt, now(), lostCreateWaitMs)
     if (verdict === 'adopt' && found) return await adopt(work, await register.template(name, template_version), found, sentAt)
-    if (verdict === 'create_again') return await save(work, withoutServer(work.held.progress))
+    if (verdict === 'create_again') return await save(work, withoutServer(work.progress))
     if (typeof verdict === 'object') await sleep(Math.max(50, verdict.waitMs), signal)
   }
 
   async function adopt (work: Work, template: Template, server: PanelServer, madeAt: number): Promise<void> {
-    const { progress } = work.held
+    const { progress } = work
     const { allocation, id, uuid, identifier, userId, eggId, nodeId } = server
     if (userId !== progress.user?.id || eggId !== template.definition.egg) throw permanent('IDENTITY_CONFLICT', 'the server of the claim belongs to somebody else or is of another kind')
     if (!allocation) throw transient('PANEL_DOWN', 'the panel does not show the port of a server')

@@ -9,8 +9,10 @@ export interface Held { readonly progress: Progress, readonly revision: number }
 
 export interface ProgressStore {
   load (claimId: string): Promise<Held | null>
-  /** Transient Fault CLAIM_ELSEWHERE where another worker wrote in between. */
+  /** Resolves when it is written, and what it replaces is overwritten. Transient Fault CLAIM_ELSEWHERE where another worker wrote in between. */
   save (held: Held | null, progress: Progress): Promise<Held>
+  /** The same, but resolves when it is written. `overwritten` never rejects. */
+  write (held: Held | null, progress: Progress): Promise<{ readonly held: Held, readonly overwritten: Promise<void> }>
   /** After another worker may have overwritten the claim's password on the panel: whoever goes on sets a new one first. */
   doubtPassword (claimId: string): Promise<void>
 }
@@ -26,22 +28,32 @@ export function createProgressStore (bucket: Bucket): ProgressStore {
     if (!validatorOf(Progress).Check(progress)) throw permanent('STORE_CORRUPT', 'the progress of a claim cannot be read')
     return { progress: progress as Progress, revision: entry.revision }
   }
-  const write = async (held: Held | null, progress: Progress): Promise<number | null> => {
+  const put = async (held: Held | null, progress: Progress): Promise<{ revision: number, overwritten: Promise<void> } | null> => {
     const text = JSON.stringify(progress)
-    return held === null ? await bucket.create(progress.claim_id, text) : await bucket.update(progress.claim_id, text, held.revision)
+    if (held !== null) return await bucket.replace(progress.claim_id, text, held.revision)
+    const revision = await bucket.create(progress.claim_id, text)
+    return revision === null ? null : { revision, overwritten: Promise.resolve() }
+  }
+  const write: ProgressStore['write'] = async (held, progress) => {
+    const done = await put(held, progress)
+    if (done === null) throw transient('CLAIM_ELSEWHERE', 'another worker has this claim', { retryAfterMs: ELSEWHERE_RETRY_MS })
+    return { held: { progress, revision: done.revision }, overwritten: done.overwritten }
   }
   return {
     load,
-    save: async (held, progress) => {
-      const revision = await write(held, progress)
-      if (revision === null) throw transient('CLAIM_ELSEWHERE', 'another worker has this claim', { retryAfterMs: ELSEWHERE_RETRY_MS })
-      return { progress, revision }
+    write,
+    save: async (before, progress) => {
+      const { held, overwritten } = await write(before, progress)
+      await overwritten
+      return held
     },
     doubtPassword: async (claimId) => {
       for (let tries = 0; tries < DOUBTS_MAX; tries++) {
         const held = await load(claimId)
         if (held?.progress.state !== 'building') return
-        if (await write(held, { ...held.progress, is_password_sure: false }) !== null) return
+        const done = await put(held, { ...held.progress, is_password_sure: false })
+        await done?.overwritten
+        if (done !== null) return
       }
     },
   }

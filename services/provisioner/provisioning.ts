@@ -6,7 +6,7 @@
 //      └──────────┘
 //   any of them ──▶ cleanup ──▶ failed              ready ──▶ deleted
 //
-// Every id the panel gives is written down before the next step is taken, so that a claim goes on where it was, whoever takes it up.
+// Every id the panel gives is written down before the panel is asked for anything more, so that a claim goes on where it was, whoever takes it up.
 import { Type, type Static } from 'typebox'
 import { FailureCode, Step } from '../../contracts/codes.ts'
 import { ClaimId, MemberId, PanelId, Sealed } from '../../contracts/ids.ts'

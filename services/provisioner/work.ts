@@ -4,15 +4,28 @@ import type { EventData } from '../common/consume.ts'
 import type { Identity } from './identity.ts'
 import { stopping } from './panel-budget.ts'
 import type { Held } from './progress-store.ts'
+import type { Progress } from './provisioning.ts'
 
-/** One claim in work: who it is for, and what is written down. */
+/** One claim in work: who it is for, how far it is, and what of that is stored. */
 export interface Work {
   readonly request: EventData<typeof claimRequested>
   readonly eventId: string
   readonly askedAt: Date
   readonly identity: Identity
   readonly signal: AbortSignal
-  held: Held
+  /** How far the claim is: written down, or on its way there. */
+  progress: Progress
+  /** Ends when all of `progress` is written down. */
+  written: Promise<Held | null>
+  /** Ends when all that was written down before is overwritten. */
+  overwritten: Promise<void>
+  /** Ends when all that was announced is stored. */
+  said: Promise<unknown>
+}
+
+/** Resolves when all of it is on the disk. Throws what kept it from there. */
+export async function stored ({ written, said }: Work): Promise<void> {
+  await Promise.all([written, said])
 }
 
 /** Transient Fault STOPPING on abort. */

@@ -15,6 +15,10 @@ t.test('a claim becomes a server', async (t) => {
   t.ok(w.panel.login(server.username, password), 'and the sealed password opens the account')
   t.same(w.said(request.claim_id).map((one) => one.name === 'progressed' ? (one.data as { step: string }).step : one.name), ['queued', 'account', 'port', 'create', 'install', 'probe', 'ready'])
   t.equal(event.correlation, request.claim_id)
+  const writesOf = async (stream: string): Promise<number> => (await w.claimStore.raw.jsm.streams.info(stream)).state.last_seq
+  t.same([await writesOf('SERVERS'), await writesOf('KV_allocations')], [7, 1])
+  // One more where its server was not there at the first look.
+  t.ok([5, 6].includes(await writesOf('KV_provisioning')), 'with no write that says nothing new')
   const calls = callsOf(w.panel)
   t.match({ users: calls['POST /users'], servers: calls['POST /servers'], nodes: calls['GET /nodes/{node}'] }, { users: 1, servers: 1, nodes: 2 })
   t.same(Object.keys(calls).sort(), ['GET /nodes/{node}', 'GET /servers', 'POST /servers', 'POST /users'], 'with two calls of its own, the inventory and the shared polls')
