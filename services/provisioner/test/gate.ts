@@ -37,7 +37,7 @@ export async function startGate (t: Test, panelUrl: string) {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     /** Resolves when such a call has come. `goOn` lets it pass; given a status, it is answered with that and never gets to the panel. */
     stopAt: async (kind: RegExp): Promise<{ call: string, goOn: (status?: number) => void }> => await new Promise((resolve) => {
-      let open = (_: 'pass' | number): void => {}
+      let open: (how: 'pass' | number) => void = () => {}
       const opened = new Promise<'pass' | number>((go) => { open = go })
       awaited = { is: (call) => kind.test(call), arrived: (call) => { resolve({ call, goOn: (status) => { open(status ?? 'pass') } }) }, opened }
     }),
