@@ -70,7 +70,6 @@ export async function run<Schema extends TObject> (service: string, schema: Sche
     return
   }
   const health = await serveHealth({ host: HEALTH_HOST, port: HEALTH_PORT, metrics, checks: running.checks })
-  log.info({ health_port: health.port }, 'service started')
 
   let stopping = false
   const stop = (signal: string): void => {
@@ -81,6 +80,8 @@ export async function run<Schema extends TObject> (service: string, schema: Sche
     running.stop().then(() => tracing?.stop()).then(() => health.close()).then(() => { log.info('service stopped'); setTimeout(() => process.exit(0), 20) }, fatal)
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
+  // Last: who reads it may stop the service at once.
+  log.info({ health_port: health.port }, 'service started')
 }
 
 /** The SDK is a megabyte of code: only who exports loads it. The defaults are those of OpenTelemetry's specification. */
