@@ -61,7 +61,7 @@ async function lifeOf (system: System, count: number): Promise<Figure[]> {
     const leaving = performance.now()
     for (const member of members) await put(`${system.whatsappUrl}/people/${numberOf(member)}/leave`, 'POST', {})
     await until('every server is gone', async () => (await panelState(system)).servers.length === 0 ? true : undefined, { everyMs: 1_000, waitMs: WAIT_MS_MAX })
-    await settled(system)
+    await settled(system, { waitMs: WAIT_MS_MAX })
     const [gone, goneMs] = [used(system), performance.now() - leaving]
     const each = (what: string, spent: Spent, ms: number): Figure[] => [...spent].map(([name, all]) => ({ what: `processor time of ${name} for each ${what}`, unit: 'ms', value: (all - ms * (alone.get(name) ?? NaN)) / count }))
     const kept = [...since(empty, await held(system))].filter(([, bytes]) => bytes > 0)
@@ -86,7 +86,7 @@ async function rampOf (system: System, first: number, some: (count: number) => n
       if (p99 > LATE_MS) break
       kept = rate
       // What came before is worked off first: a step is to show its own rate.
-      await settled(system)
+      await settled(system, { waitMs: WAIT_MS_MAX })
     }
   } finally {
     await visitors.close()
@@ -106,6 +106,7 @@ export const capacity: Bench = {
   run: async ({ directory, some, say }) => {
     const count = some(MEMBERS)
     const life = await withSystem({ directory: `${directory}/life`, members: count + 5, graceMs: 1_000, env: { ...UNLIMITED, ...BELIEVED } }, async (system) => await lifeOf(system, count))
+    for (const { what, value, unit } of life) say(`${what}: ${value.toFixed(1)} ${unit}`)
     const visitors = RATES.reduce((sum, rate) => sum + some(rate * RATE_SECONDS), 0)
     const ramp = await withSystem({ directory: `${directory}/ramp`, members: visitors, env: { ...UNLIMITED, ...UNPACED } }, async (system) => await rampOf(system, 1, some, say))
     return [...life, ...ramp]

@@ -1,4 +1,5 @@
 // Whether new claims are taken: one entry in NATS, so that it holds for every gateway and over restarts.
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Static } from 'typebox'
 import { closeClaims, openClaims } from '../../contracts/requests.ts'
 import { answering, type Bus, type Responder } from '../common/bus.ts'
@@ -17,8 +18,22 @@ export interface Admission {
   isClosed (): Promise<boolean>
 }
 
+/** While NATS takes in changed rights, or a cluster chooses a leader, nobody answers for a moment (seen: `no responders` while a service's key was changed). */
+const PATIENCE_MS = 2_000
+const AGAIN_EVERY_MS = 100
+
 export function createAdmission (bucket: Pick<Bucket, 'get'>): Admission {
-  return { isClosed: async () => (await bucket.get(KEY))?.text() === CLOSED }
+  return {
+    isClosed: async () => {
+      for (const until = performance.now() + PATIENCE_MS; ; await delay(AGAIN_EVERY_MS)) {
+        try {
+          return (await bucket.get(KEY))?.text() === CLOSED
+        } catch (error) {
+          if (performance.now() >= until) throw error
+        }
+      }
+    },
+  }
 }
 
 /** What operators ask. */

@@ -3,7 +3,7 @@ import { connectNats } from '../common/connect.ts'
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream'
 import { CONSUMERS } from '../../contracts/streams.ts'
 import type { System } from '../../deploy/staging/system.ts'
-import { PASSWORD, until, type Message, type PanelState } from './journey.ts'
+import { PASSWORD, until, type Message, type PanelState, type Patience } from './journey.ts'
 
 /** A machine may be busy with the very thing that is looked at. */
 const ANSWER_MS_MAX = 30_000
@@ -31,12 +31,12 @@ export async function chats (system: System): Promise<Map<string, Message[]>> {
 }
 
 /** Resolves when no consumer has anything left to do or in hand: what has not happened by then will not happen. */
-export async function settled (system: System): Promise<void> {
+export async function settled (system: System, patience: Patience = {}): Promise<void> {
   await withStreams(system, async (jsm) => {
     await until('everything is handled', async () => {
       const states = await Promise.all(CONSUMERS.map(async ({ stream, name }) => await jsm.consumers.info(stream, name)))
       return states.every((state) => state.num_pending === 0 && state.num_ack_pending === 0) ? true : undefined
-    })
+    }, patience)
   })
 }
 

@@ -3,6 +3,7 @@ import t from 'tap'
 import { operatorActed } from '../../../contracts/events/operations.ts'
 import { closeClaims, openClaims } from '../../../contracts/requests.ts'
 import { admissionBucket } from '../../../contracts/streams.ts'
+import { transient } from '../../common/fault.ts'
 import { createAdmission } from '../admission.ts'
 import { CLAIM_ID, FORM, OTHER_CLAIM_ID, startWorld } from './world.ts'
 
@@ -61,4 +62,18 @@ t.test('whether claims are taken', async (t) => {
   store.create = () => ({ ok: true, claim_id: OTHER_CLAIM_ID })
   for (;;) if ((await app.inject({ method: 'POST', url: '/api/claim', payload: FORM })).statusCode === 202) break
   t.notOk(await createAdmission(bucket).isClosed(), 'and stands as it was')
+})
+
+t.test('NATS that answers nobody for a moment turns nobody away', async (t) => {
+  const gateway = await world.bus(t)
+  const bucket = await gateway.bucket(admissionBucket)
+  let asked = 0
+  const isClosed = createAdmission({
+    get: async (key) => {
+      if (++asked === 1) throw transient('NATS_UNAVAILABLE', 'no responders')
+      return await bucket.get(key)
+    },
+  }).isClosed
+  t.equal(await isClosed(), false)
+  t.equal(asked, 2, 'it is asked again')
 })
