@@ -68,12 +68,12 @@ t.test('NATS that answers nobody for a moment turns nobody away', async (t) => {
   const gateway = await world.bus(t)
   const bucket = await gateway.bucket(admissionBucket)
   let asked = 0
-  const isClosed = createAdmission({
+  const admission = createAdmission({
     get: async (key) => {
       if (++asked === 1) throw transient('NATS_UNAVAILABLE', 'no responders')
       return await bucket.get(key)
     },
-  }).isClosed
-  t.equal(await isClosed(), false)
+  })
+  t.equal(await admission.isClosed(), false)
   t.equal(asked, 2, 'it is asked again')
 })
