@@ -2,13 +2,13 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { secretOf } from '../../deploy/secrets/catalogue.ts'
 import { openDirectory } from '../../deploy/secrets/directory.ts'
-import { SERVICES, type System } from '../../deploy/staging/system.ts'
+import type { System } from '../../deploy/staging/system.ts'
 import { connectNats } from '../../services/common/connect.ts'
 import { createMembership } from '../../services/common/membership.ts'
 import { waJidOf } from '../../services/test/crowd.ts'
 import { atMost, type Bench, type Figure } from './bench.ts'
 import { atRate, visitorsOf, withSystem } from './crowd.ts'
-import { processorMs } from './service-process.ts'
+import { processorsOf, since } from './service-process.ts'
 import { quantile } from './statistics.ts'
 
 const PER_SECOND = 200
@@ -40,12 +40,6 @@ async function floorOf (system: System, count: number): Promise<number[]> {
   }
 }
 
-/** What each process has used of the processors, in milliseconds. Who visits, and measures, runs on them as well. */
-function processors (system: System): Map<string, number> {
-  const pids = [...(['panel', 'whatsapp', ...SERVICES] as const).map((name) => [name, system.pid(name)] as const), ['nats-server', system.nats.pid()], ['the visitors', process.pid]] as const
-  return new Map(pids.map(([name, pid]) => [name, processorMs(pid ?? 0)]))
-}
-
 export const accepted: Bench = {
   name: 'accepted', summary: 'POST /api/claim → 202 at 200 a second for 30 s',
   run: async ({ directory, some }) => await withSystem({ directory, members: some(CLAIMS) + WARM_UP }, async (system) => {
@@ -53,9 +47,9 @@ export const accepted: Bench = {
     const visitors = visitorsOf(system)
     try {
       await atRate(WARM_UP, PER_SECOND, async (n) => { await visitors.claim(some(CLAIMS) + n + 1) })
-      const before = processors(system)
+      const before = processorsOf(system)
       const took = await atRate(some(CLAIMS), PER_SECOND, async (n) => { await visitors.claim(n + 1) })
-      const used = [...processors(system)].map(([name, ms]) => ({ name, ms: (ms - (before.get(name) ?? NaN)) / some(CLAIMS) }))
+      const used = [...since(before, processorsOf(system))].map(([name, ms]) => ({ name, ms: ms / some(CLAIMS) }))
       return [
         { what: 'claim accepted at 200/s, p50', unit: 'ms', value: quantile(took, 0.5), floor: { what: 'check, request and publish', value: quantile(floor, 0.5) }, goal: atMost(4, 'ratio') },
         { what: 'claim accepted at 200/s, p99', unit: 'ms', value: quantile(took, 0.99), floor: { what: 'check, request and publish', value: quantile(floor, 0.99) }, goal: atMost(50) },

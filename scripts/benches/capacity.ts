@@ -1,13 +1,12 @@
 // What one claim and one departure cost each process, and at which rate of claims the first of them gives out.
-import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { SERVICES, type System } from '../../deploy/staging/system.ts'
-import { numberOf, settled, withStreams } from '../../services/test/crowd.ts'
-import { panelState, put, until } from '../../services/test/journey.ts'
 import { STORED } from '../../contracts/streams.ts'
+import { SERVICES, type System } from '../../deploy/staging/system.ts'
+import { settled, withStreams } from '../../services/test/crowd.ts'
 import type { Bench, Figure } from './bench.ts'
 import { atRate, inFlight, visitorsOf, withSystem } from './crowd.ts'
-import { checkInvariants, UNPACED } from './spike.ts'
+import { allLeave, BELIEVED, checkInvariants, UNPACED } from './spike.ts'
+import { processorsOf, since, type Amounts } from './service-process.ts'
 import { quantile } from './statistics.ts'
 
 const MEMBERS = 300
@@ -18,33 +17,20 @@ const RATE_SECONDS = 10
 /** Above it the 202 of a form is late for somebody who waits for it. */
 const LATE_MS = 1_000
 const WAIT_MS_MAX = 20 * 60_000
-/** Clock ticks a second (proc(5), `sysconf(_SC_CLK_TCK)`): 100 on every Linux that Node runs on. */
-const TICKS = 100
+const KLAIM: readonly string[] = [...SERVICES, 'nats-server']
 
-/** Processor time of a process since its start, all threads, in milliseconds. */
-export function processorMs (pid: number): number {
-  // The name in brackets may hold spaces; utime and stime are the 12th and 13th field after it.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS * 1_000
-}
-
-type Spent = ReadonlyMap<string, number>
-
-function used (system: System): Spent {
-  return new Map([...SERVICES.map((name) => [name, system.pid(name)] as const), ['nats-server', system.nats.pid()] as const].map(([name, pid]) => [name, processorMs(pid ?? 0)]))
-}
-
-const since = (before: Spent, now: Spent): Map<string, number> => new Map([...now].map(([name, ms]) => [name, ms - (before.get(name) ?? NaN)]))
+/** Of those that are Klaim's: neither the doubles nor who visits. */
+const used = (system: System): Amounts => new Map([...processorsOf(system)].filter(([name]) => KLAIM.includes(name)))
 
 /** What each spends in a millisecond in which nobody comes: polls, heartbeats, scrapes. */
-async function idle (system: System): Promise<Spent> {
+async function idle (system: System): Promise<Amounts> {
   const before = used(system)
   await delay(IDLE_MS)
   return new Map([...since(before, used(system))].map(([name, ms]) => [name, ms / IDLE_MS]))
 }
 
 /** Bytes that each stream holds. */
-async function held (system: System): Promise<Spent> {
+async function held (system: System): Promise<Amounts> {
   return await withStreams(system, async (jsm) => new Map(await Promise.all(STORED.map(async (name) => [name, (await jsm.streams.info(name)).state.bytes] as const))))
 }
 
@@ -59,11 +45,9 @@ async function lifeOf (system: System, count: number): Promise<Figure[]> {
     await checkInvariants(system, members)
     const [claimed, claimedMs] = [used(system), performance.now() - began]
     const leaving = performance.now()
-    for (const member of members) await put(`${system.whatsappUrl}/people/${numberOf(member)}/leave`, 'POST', {})
-    await until('every server is gone', async () => (await panelState(system)).servers.length === 0 ? true : undefined, { everyMs: 1_000, waitMs: WAIT_MS_MAX })
-    await settled(system, { waitMs: WAIT_MS_MAX })
+    await allLeave(system, members, { waitMs: WAIT_MS_MAX })
     const [gone, goneMs] = [used(system), performance.now() - leaving]
-    const each = (what: string, spent: Spent, ms: number): Figure[] => [...spent].map(([name, all]) => ({ what: `processor time of ${name} for each ${what}`, unit: 'ms', value: (all - ms * (alone.get(name) ?? NaN)) / count }))
+    const each = (what: string, spent: Amounts, ms: number): Figure[] => [...spent].map(([name, all]) => ({ what: `processor time of ${name} for each ${what}`, unit: 'ms', value: (all - ms * (alone.get(name) ?? NaN)) / count }))
     const kept = [...since(empty, await held(system))].filter(([, bytes]) => bytes > 0)
     return [...kept.map(([name, bytes]): Figure => ({ what: `held on ${name} of each member who came and went`, unit: 'kB', value: bytes / count / 1_000 })), { what: 'claims a minute, eight at a time, from form to login', unit: '1/min', value: count / claimedMs * 60_000 }, ...each('claim', since(atFirst, claimed), claimedMs), ...each('departure', since(claimed, gone), goneMs)]
   } finally {
@@ -95,12 +79,6 @@ async function rampOf (system: System, first: number, some: (count: number) => n
 }
 
 const UNLIMITED = { panel: { PANEL_DOUBLE_RATE_LIMIT: '1000000' } }
-// Everybody leaves at once here, which the bot and the brake would otherwise question.
-const BELIEVED = {
-  bot: { ...UNPACED.bot, ROSTER_CONFIRM_READS: '2', ROSTER_CONFIRM_MS: '0', ROSTER_EVERY_MS: '5000', ROSTER_GAP_MS: '100' },
-  reaper: { DELETIONS_PER_MINUTE: '1000', BRAKE_DEPARTURES_MIN: '1000', SWEEP_EVERY_MS: '5000', POSTPONE_MS: '1000' },
-}
-
 export const capacity: Bench = {
   name: 'capacity', summary: 'processor time of each process for a claim and a departure, and the rate at which the first gives out', isSlow: true,
   run: async ({ directory, some, say }) => {

@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { NODE_ARGS, PROCESS_ENV } from '../../deploy/process.ts'
 import { freePort } from '../../deploy/staging/nats/nats-server.ts'
-import type { Service } from '../../deploy/staging/system.ts'
+import { SERVICES, type Service, type System } from '../../deploy/staging/system.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 const READY_MS_MAX = 120_000
@@ -55,8 +55,19 @@ export function residentMb (pid: number): number {
 const TICKS_PER_SECOND = 100
 
 /** What a process has used of the processors since its start, in milliseconds, its threads and what the kernel did for it included (proc(5), stat). */
-export function processorMs (pid: number): number {
+function processorMs (pid: number): number {
   // The name of the process, in brackets, may hold anything.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND * 1_000
 }
+
+/** By name. */
+export type Amounts = ReadonlyMap<string, number>
+
+/** What each process has used of the processors, in milliseconds. Who visits, and measures, runs on them as well. */
+export function processorsOf (system: System): Amounts {
+  const pids = [...(['panel', 'whatsapp', ...SERVICES] as const).map((name) => [name, system.pid(name)] as const), ['nats-server', system.nats.pid()], ['the visitors', process.pid]] as const
+  return new Map(pids.map(([name, pid]) => [name, processorMs(pid ?? 0)]))
+}
+
+export const since = (before: Amounts, now: Amounts): Map<string, number> => new Map([...now].map(([name, amount]) => [name, amount - (before.get(name) ?? NaN)]))

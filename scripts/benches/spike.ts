@@ -1,7 +1,7 @@
 // The spike that was specified: so many members within one minute, each from an address of its own, and a panel as a new installation is (240 requests a minute, 8 workers).
 import type { System } from '../../deploy/staging/system.ts'
-import { callsOf, chats, loginsIn, settled, stored, waJidOf } from '../../services/test/crowd.ts'
-import { panelState, put, until } from '../../services/test/journey.ts'
+import { callsOf, chats, loginsIn, numberOf, settled, stored, waJidOf } from '../../services/test/crowd.ts'
+import { panelState, put, until, type Patience } from '../../services/test/journey.ts'
 import { atLeast, atMost, type Bench, type Context, type Figure } from './bench.ts'
 import { atRate, visitorsOf, withSystem } from './crowd.ts'
 import { quantile } from './statistics.ts'
@@ -80,6 +80,18 @@ export async function checkInvariants (system: System, members: readonly number[
 
 /** WhatsApp's pace of sending is no matter of the panel's. */
 export const UNPACED = { bot: { SEND_GAP_MS: '0' } }
+/** So many who leave at once look like a reading that went wrong, which the bot believes when it has read it again, and like what the brake is for; both are another matter. */
+export const BELIEVED = {
+  bot: { ...UNPACED.bot, ROSTER_CONFIRM_READS: '2', ROSTER_CONFIRM_MS: '0', ROSTER_EVERY_MS: '5000', ROSTER_GAP_MS: '100' },
+  reaper: { DELETIONS_PER_MINUTE: '1000', BRAKE_DEPARTURES_MIN: '1000', SWEEP_EVERY_MS: '5000', POSTPONE_MS: '1000' },
+}
+
+/** Resolves when nothing of them is left on the panel, and everything is handled. */
+export async function allLeave (system: System, members: readonly number[], patience: Patience = {}): Promise<void> {
+  for (const member of members) await put(`${system.whatsappUrl}/people/${numberOf(member)}/leave`, 'POST', {})
+  await until('every server is gone', async () => (await panelState(system)).servers.length === 0 ? true : undefined, { everyMs: LOOK_EVERY_MS, waitMs: WAIT_MS_MAX })
+  await settled(system, patience)
+}
 const seconds = (values: readonly number[], share: number): number => quantile(values, share) / 1_000
 const membersUpTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n + 1)
 
@@ -124,15 +136,12 @@ export const panel: Bench = {
     const count = some(200)
     return await withSystem({
       directory, members: 2 * count + 5, graceMs: 1_000,
-      // So many who leave at once look like a reading that went wrong, which the bot believes when it has read it again; that is another matter than the panel's calls.
-      env: { bot: { ...UNPACED.bot, ROSTER_CONFIRM_READS: '2', ROSTER_CONFIRM_MS: '0', ROSTER_EVERY_MS: '5000', ROSTER_GAP_MS: '100' }, reaper: { DELETIONS_PER_MINUTE: '1000', BRAKE_DEPARTURES_MIN: '1000', SWEEP_EVERY_MS: '5000', POSTPONE_MS: '1000' } },
+      env: BELIEVED,
     }, async (system) => {
       const { panelCalls } = await spike(system, 1, count)
       await checkInvariants(system, membersUpTo(count))
       const before = callsOf((await panelState(system)).requests).all
-      for (const member of membersUpTo(count)) await put(`${system.whatsappUrl}/people/62812${String(member).padStart(8, '0')}/leave`, 'POST', {})
-      await until('every server is gone', async () => (await panelState(system)).servers.length === 0 ? true : undefined, { everyMs: LOOK_EVERY_MS, waitMs: WAIT_MS_MAX })
-      await settled(system)
+      await allLeave(system, membersUpTo(count))
       const { requests, users } = await panelState(system)
       if (users.some(({ externalId }) => externalId !== null)) throw new Error('an account is left over')
       const figures: Figure[] = [
