@@ -6,8 +6,9 @@ import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
 import { decodeEvent, eventId } from '../common/envelope.ts'
 import { logEvent } from '../common/event-line.ts'
-import { codeOf, Fault, permanent, transient } from '../common/fault.ts'
+import { codeOf, permanent, transient } from '../common/fault.ts'
 import { pageOf, type StoredMessage } from '../common/page.ts'
+import { isAway, patiently } from '../common/patience.ts'
 import type { Log } from '../common/log.ts'
 import { decide, evolve, type Claim, type ClaimEvent, type Command, type Decision } from './claim.ts'
 import type { Mac } from './mac.ts'
@@ -211,20 +212,10 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
     }
   }
 
-  /** Tries again while NATS is away, until then. */
-  async function patiently<Answer> (until: number, ask: () => Promise<Answer>): Promise<Answer> {
-    for (;; await delay(AGAIN_EVERY_MS)) {
-      try {
-        return await ask()
-      } catch (error) {
-        if (!isAway(error) || performance.now() >= until) throw error
-      }
-    }
-  }
-
   async function attempt (memberId: string, command: Command, causation: string | undefined): Promise<{ decision: Decision, claim: Claim }> {
     const until = performance.now() + PATIENCE_MS
-    const refreshed = async (): Promise<MemberState> => await patiently(until, async () => await refresh(memberId))
+    const patience = { until, everyMs: AGAIN_EVERY_MS }
+    const refreshed = async (): Promise<MemberState> => await patiently(async () => await refresh(memberId), patience)
     let state = projection.member(memberId) ?? await refreshed()
     /** A write of ours found no answer: what is found later under its id may be it. */
     let isUnheard = false
@@ -232,7 +223,7 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
       const decision = decide(state.claim, command)
       if (!decision.ok || !decision.happens) {
         // Nothing is written that would be refused if this were not the newest state: another claim-store may have decided a moment ago.
-        if (await patiently(until, async () => await newestOf(memberId)) <= state.sequence) return { decision, claim: state.claim }
+        if (await patiently(async () => await newestOf(memberId), patience) <= state.sequence) return { decision, claim: state.claim }
         state = await refreshed()
         tries++
         continue
@@ -305,8 +296,4 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
 /** How long a member waited for the end of what they asked for. */
 function sinceAsked (claim: Claim, { type }: ClaimEvent): { since?: Date } {
   return claim.status !== 'none' && (type === 'Activated' || type === 'Failed') ? { since: new Date(claim.askedAt) } : {}
-}
-
-function isAway (error: unknown): boolean {
-  return error instanceof Fault && error.code === 'NATS_UNAVAILABLE'
 }

@@ -12,6 +12,7 @@ import { BUCKETS, CONSUMERS, filtersOf, STREAMS, topologyBucket, type BucketDefi
 import { openBucket } from './bucket.ts'
 import { codeOf, Fault, transient } from './fault.ts'
 import type { Log } from './log.ts'
+import { isAway, patiently } from './patience.ts'
 import { bucketConfig, changeableOf, consumerConfig, streamConfig } from './topology-config.ts'
 
 /** The oldest version whose message schedules were found reliable. */
@@ -37,7 +38,7 @@ const described = (): string => createHash('sha256').update(JSON.stringify([STRE
  * or a stream on its way to more nodes, takes no call for some seconds: that is waited for, a minute at most. Throws what the server said last.
  */
 export async function ensureTopology (connection: NatsConnection, given?: number): Promise<void> {
-  const until = Date.now() + CHANGING_MS_MAX
+  const until = performance.now() + CHANGING_MS_MAX
   const patiently = async <Result>(call: () => Promise<Result>): Promise<Result> => await persisting(until, call)
   const { version } = await patiently(async () => await serverOf(connection))
   if (!isNewEnough(version)) throw transient('NATS_TOO_OLD', `nats-server ${version} has no reliable message schedules; ${NATS_VERSION_MIN} or newer is needed`)
@@ -61,18 +62,10 @@ async function serverOf (connection: NatsConnection): Promise<{ version: string 
 }
 
 /** Calls again what a cluster in motion did not take. Each of our calls says what shall be, so one that was carried out unheard does no harm. */
-async function persisting<Result> (until: number, call: () => Promise<Result>): Promise<Result> {
-  for (;; await delay(AGAIN_EVERY_MS)) {
-    try {
-      return await call()
-    } catch (error) {
-      if (!isPassing(error) || Date.now() > until) throw error
-    }
-  }
-}
+const persisting = async <Result>(until: number, call: () => Promise<Result>): Promise<Result> => await patiently(call, { until, everyMs: AGAIN_EVERY_MS, isPassing })
 
 function isPassing (error: unknown): boolean {
-  if (error instanceof Fault) return error.code === 'NATS_UNAVAILABLE'
+  if (error instanceof Fault) return isAway(error)
   if (error instanceof JetStreamApiError) return error.status === UNAVAILABLE_STATUS || error.code === NO_SUITABLE_PEERS
   // Where nobody leads, nobody listens; the client calls that JetStream not being enabled, and does not export the error (3.4.0).
   return [error, (error as Error).cause].some((each) => each instanceof errors.TimeoutError || each instanceof RequestError)
@@ -127,7 +120,7 @@ async function shortOf (jsm: JetStreamManager, names: readonly string[], wanted:
  * 2.15.1). Of a stream that is restored the consumers come after it: `consumers` says how many there have to be.
  */
 export async function wholeOn (jsm: JetStreamManager, stream: string, wanted: number, consumers = 0): Promise<void> {
-  await persisting(Date.now() + CHANGING_MS_MAX, async () => { await isWholeOn(jsm, stream, wanted, consumers) })
+  await persisting(performance.now() + CHANGING_MS_MAX, async () => { await isWholeOn(jsm, stream, wanted, consumers) })
 }
 
 async function isWholeOn (jsm: JetStreamManager, stream: string, wanted: number, consumers: number): Promise<void> {

@@ -1,5 +1,4 @@
 // Whether new claims are taken: one entry in NATS, so that it holds for every gateway and over restarts.
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Static } from 'typebox'
 import { closeClaims, openClaims } from '../../contracts/requests.ts'
 import { answering, type Bus, type Responder } from '../common/bus.ts'
@@ -7,6 +6,7 @@ import type { Bucket } from '../common/bucket.ts'
 import { transient } from '../common/fault.ts'
 import type { Log } from '../common/log.ts'
 import { onWord } from '../common/operations.ts'
+import { patiently } from '../common/patience.ts'
 
 const KEY = 'claims'
 const CLOSED = 'closed'
@@ -24,15 +24,7 @@ const AGAIN_EVERY_MS = 100
 
 export function createAdmission (bucket: Pick<Bucket, 'get'>): Admission {
   return {
-    isClosed: async () => {
-      for (const until = performance.now() + PATIENCE_MS; ; await delay(AGAIN_EVERY_MS)) {
-        try {
-          return (await bucket.get(KEY))?.text() === CLOSED
-        } catch (error) {
-          if (performance.now() >= until) throw error
-        }
-      }
-    },
+    isClosed: async () => await patiently(async () => (await bucket.get(KEY))?.text() === CLOSED, { until: performance.now() + PATIENCE_MS, everyMs: AGAIN_EVERY_MS }),
   }
 }
 
