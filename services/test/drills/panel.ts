@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { environmentOf, loadTemplates, type Template } from '../../common/templates.ts'
 import { memberIdOf } from '../../common/member-id.ts'
+import { patiently } from '../../common/patience.ts'
 import { waJidOf } from '../crowd.ts'
 import { procedure } from '../procedures.ts'
 import { claims, hasServer, repeating, statusOf } from './deeds.ts'
@@ -17,10 +18,14 @@ const LEFT = 3
 interface Page<Attributes> { readonly data: ReadonlyArray<{ readonly attributes: Attributes }>, readonly meta: { readonly pagination: { readonly total_pages: number } } }
 interface Allocation { readonly id: number, readonly ip: string, readonly port: number, readonly assigned: boolean }
 
-async function allocations ({ panel }: Field, node: number): Promise<Allocation[]> {
+/** Whom the panel told to wait waits, like every administrator. It counts anew within a minute. */
+const asAdministrator = async (field: Field, ...call: Parameters<Field['panel']>): Promise<Record<string, unknown>> =>
+  await patiently(async () => await field.panel(...call), { until: performance.now() + 90_000, everyMs: 1_000, isPassing: (error) => / answered 429 /.test((error as Error).message) })
+
+async function allocations (field: Field, node: number): Promise<Allocation[]> {
   const found: Allocation[] = []
   for (let page = 1, pages = 1; page <= pages; page++) {
-    const { data, meta } = await panel('GET', `/nodes/${node}/allocations?per_page=100&page=${page}`) as unknown as Page<Allocation>
+    const { data, meta } = await asAdministrator(field, 'GET', `/nodes/${node}/allocations?per_page=100&page=${page}`) as unknown as Page<Allocation>
     found.push(...data.map(({ attributes }) => attributes))
     pages = meta.pagination.total_pages
   }
@@ -31,7 +36,7 @@ const freeOnes = async (field: Field): Promise<Allocation[]> => (await Promise.a
 /** An administrator makes servers of their own. */
 async function take (field: Field, ports: readonly Allocation[]): Promise<void> {
   for (const { id, port } of ports) {
-    await field.panel('POST', '/servers', {
+    await asAdministrator(field, 'POST', '/servers', {
       name: 'somebody else', user: 1, egg: definition.egg, docker_image: definition.image, startup: definition.startup, environment: environmentOf(definition, port),
       limits: { ...definition.limits, memory: 1, disk: 1 }, feature_limits: definition.feature_limits, allocation: { default: id },
     })
@@ -41,7 +46,7 @@ async function take (field: Field, ports: readonly Allocation[]): Promise<void> 
 /** More ports of a node, beyond those that it has. */
 async function addPorts (field: Field, count: number): Promise<void> {
   const [{ ip, port }] = (await allocations(field, 1)).toSorted((one, other) => other.port - one.port) as [Allocation]
-  await field.panel('POST', '/nodes/1/allocations', { ip, ports: [`${port + 1_000}-${port + 1_000 + count - 1}`] })
+  await asAdministrator(field, 'POST', '/nodes/1/allocations', { ip, ports: [`${port + 1_000}-${port + 1_000 + count - 1}`] })
 }
 
 export const panelDrills: readonly Drill[] = [
