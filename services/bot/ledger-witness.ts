@@ -16,7 +16,7 @@ export interface WitnessOptions {
   readonly belief: () => Belief | undefined
   readonly ageMsMax: number
   readonly memberIdOf: (waJid: string) => string
-  readonly metrics: Pick<BotMetrics, 'witnessed' | 'ofPresent'>
+  readonly metrics: Pick<BotMetrics, 'witnessed' | 'ofPresent' | 'lastOfPresent'>
   readonly log: Log
 }
 
@@ -38,6 +38,7 @@ export function witnessDeletions ({ bus, belief, ageMsMax, memberIdOf, metrics, 
     metrics.witnessed.inc({ membership: isOrdered ? 'ordered' : 'present' })
     if (isOrdered) return
     metrics.ofPresent.inc()
+    metrics.lastOfPresent.setToCurrentTime()
     log.error({ decision: 'deletion.witnessed', member_id: memberId, code: 'DELETION_OF_PRESENT' }, 'a deletion has started of a member whom the roster shows in the group')
   }
 

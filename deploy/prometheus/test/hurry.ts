@@ -1,6 +1,6 @@
 // Rules and routes as they stand in this repository, in a hurry: every time that they wait or look back is divided by one factor, and nothing else is
-// touched. That is `for:`, the range in brackets, `offset`, how far predict_linear() looks ahead, the intervals of Alertmanager, and the ages that are too
-// high. What is not a wait stays: the 3 s of the API, the 30 s of a clock, the two minutes of a claim, every number and every share.
+// touched. That is `for:`, the range in brackets, `offset`, how far predict_linear() looks ahead, the intervals of Alertmanager, and ages that are compared
+// with. What is not a wait stays: the 3 s of the API, the 30 s of a clock, the two minutes of a claim, every number and every share.
 
 /** In milliseconds, by Prometheus' own letters. */
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 }
@@ -20,7 +20,7 @@ function writtenOf (ms: number): string {
 }
 
 /** What is compared with an age in seconds, up to the number; and the number, as it is written. */
-const AGE = /((?:_(?:oldest|oldest_age|overdue)_seconds(?:\{[^}]*\})?\)|time\(\) - max\(\w+\)) > )(\d+(?: \* \d+)?)/g
+const AGE = /((?:_(?:oldest|oldest_age|overdue)_seconds(?:\{[^}]*\})?\)|time\(\) - max\((?:\w+|max_over_time\(\w+\[\w+\]\) > 0)\)) [<>] )(\d+(?: \* \d+)?)/g
 const AHEAD = /(predict_linear\([^,()]+, )(\d+(?: \* \d+)?)(?=\))/g
 const WAIT = /\b((?:for|group_wait|group_interval|repeat_interval): )(\S+)/g
 const RANGE = /(\[|\boffset )(\w+)/g

@@ -43,11 +43,12 @@ t.test('a deletion that the ledger starts', async (t) => {
   const witnessed = async (membership: string) => await running.metric(`klaim_deletions_witnessed_total{membership="${membership}"`)
   await start(outsider(1), 1)
   await until('it is heard', async () => await witnessed('absent') === 1 || undefined)
-  t.same([await running.metric('klaim_deletions_of_present_total'), await witnessed('present')], [0, 0], 'of somebody who is not in the group is as it should be')
+  t.same([await running.metric('klaim_deletions_of_present_total'), await running.metric('klaim_deletion_of_present_timestamp_seconds'), await witnessed('present')], [0, 0, 0], 'of somebody who is not in the group is as it should be')
 
   await start(member(1), 2)
   await until('it is heard', async () => await witnessed('present') === 1 || undefined)
   t.equal(await running.metric('klaim_deletions_of_present_total'), 1, 'of a member of the group is counted')
+  t.ok(Date.now() / 1_000 - await running.metric('klaim_deletion_of_present_timestamp_seconds') < 60, 'with its time')
   await logged('a deletion has started of a member whom the roster shows in the group')
 
   await start(member(3), 4)
