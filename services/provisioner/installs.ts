@@ -24,17 +24,33 @@ export interface InstallsOptions {
 interface Waiter { readonly uuid: string, readonly deadlineAt: number, readonly settle: (outcome: InstallOutcome) => void, readonly refuse: (error: unknown) => void }
 
 const PAGE = 100
+/** So many who came since the last look do not wait for the next: otherwise all servers of a crowd that were done within an interval would be seen in the same moment, and their claims hold each other up. At the panel's own limit, two claims a second, it makes no difference. */
+const NEWCOMERS_MAX = 6
+/** But a look is never sooner after the one before than this share of the interval. */
+const HURRY = 1 / 6
 
 export function createInstalls ({ read, everyMs, patienceMs, now, signal }: InstallsOptions): Installs {
   const waiters = new Set<Waiter>()
   let timer: NodeJS.Timeout | undefined
   let failingSince: number | null = null
+  let newcomers = 0
+  let isAsking = false
+  /** By `performance.now()`. */
+  let askedAt = -Infinity
 
   function pollLater (): void {
-    if (waiters.size > 0 && !signal.aborted) timer ??= setTimeout(() => void poll(), everyMs)
+    if (waiters.size === 0 || isAsking || signal.aborted) return
+    // Once, by the newcomer who makes them enough.
+    if (timer === undefined || newcomers === NEWCOMERS_MAX) {
+      clearTimeout(timer)
+      timer = setTimeout(() => void poll(), newcomers < NEWCOMERS_MAX ? everyMs : Math.max(0, askedAt + everyMs * HURRY - performance.now()))
+    }
   }
 
   async function poll (): Promise<void> {
+    isAsking = true
+    newcomers = 0
+    askedAt = performance.now()
     // Who comes while the call is under way is not in its question.
     const asked = [...waiters]
     try {
@@ -52,6 +68,7 @@ export function createInstalls ({ read, everyMs, patienceMs, now, signal }: Inst
         for (const waiter of asked) waiter.refuse(error instanceof Error ? error : transient('PANEL_DOWN', 'the installs cannot be read'))
       }
     } finally {
+      isAsking = false
       timer = undefined
       pollLater()
     }
@@ -74,6 +91,7 @@ export function createInstalls ({ read, everyMs, patienceMs, now, signal }: Inst
         if (waiters.size === 0) {
           clearTimeout(timer)
           timer = undefined
+          newcomers = 0
         }
       }
       const stopped = (): void => { leave(); reject(stopping()) }
@@ -81,6 +99,7 @@ export function createInstalls ({ read, everyMs, patienceMs, now, signal }: Inst
       if (own.aborted) return reject(stopping())
       own.addEventListener('abort', stopped, { once: true })
       waiters.add(waiter)
+      newcomers++
       pollLater()
     }),
     pending: () => waiters.size,

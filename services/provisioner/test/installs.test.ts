@@ -1,0 +1,52 @@
+import t from 'tap'
+import { createInstalls } from '../installs.ts'
+
+const EVERY_MS = 900
+
+/** A panel on which every install is done, and what it was asked, with the time. */
+function world (everyMs = EVERY_MS) {
+  const asked: Array<{ uuids: readonly string[], at: number }> = []
+  const installs = createInstalls({
+    read: async (uuids) => {
+      asked.push({ uuids, at: performance.now() })
+      return new Map(uuids.map((uuid) => [uuid, null]))
+    },
+    everyMs, patienceMs: 1_000, now: Date.now, signal: new AbortController().signal,
+  })
+  const come = (...names: string[]): Array<Promise<string>> => names.map(async (name) => await installs.wait(name, Infinity, new AbortController().signal))
+  return { asked, come, installs }
+}
+
+t.test('a few are asked about together, when it is time', async (t) => {
+  const { asked, come, installs } = world()
+  const began = performance.now()
+  const all = come('a', 'b', 'c', 'd', 'e')
+  t.equal(installs.pending(), 5)
+  t.same(await Promise.all(all), Array.from({ length: 5 }, () => 'installed'))
+  t.same(asked.map(({ uuids }) => uuids), [['a', 'b', 'c', 'd', 'e']])
+  t.ok((asked[0]?.at ?? 0) - began >= EVERY_MS - 5, 'not before')
+})
+
+t.test('the sixth ends the waiting of all, but the panel is left alone for a while', async (t) => {
+  const { asked, come } = world(60_000)
+  await Promise.all(come('a', 'b', 'c', 'd', 'e', 'f'))
+  const quicker = world()
+  await Promise.all(quicker.come('a', 'b', 'c', 'd', 'e', 'f'))
+  await Promise.all(quicker.come('g', 'h', 'i', 'j', 'k', 'l', 'm'))
+  t.same([asked, quicker.asked].map((each) => each.map(({ uuids }) => uuids.join(''))), [['abcdef'], ['abcdef', 'ghijklm']])
+  const [first, second] = quicker.asked.map(({ at }) => at) as [number, number]
+  t.ok(second - first >= EVERY_MS / 6 - 5, `${second - first} ms between two looks`)
+})
+
+t.test('who is there still when others have come and gone is no newcomer', async (t) => {
+  const asked: string[] = []
+  const installs = createInstalls({
+    read: async (uuids) => {
+      asked.push(uuids.join(''))
+      return new Map(uuids.map((uuid) => [uuid, uuid === 'z' && asked.length < 3 ? 'installing' : null]))
+    },
+    everyMs: 300, patienceMs: 1_000, now: Date.now, signal: new AbortController().signal,
+  })
+  await Promise.all(['z', 'a', 'b', 'c', 'd', 'e'].map(async (name) => await installs.wait(name, Infinity, new AbortController().signal)))
+  t.same(asked, ['zabcde', 'z', 'z'])
+})
