@@ -110,7 +110,9 @@ for (const [way, victims] of VICTIMS.entries()) {
     const after = await project.containers()
     for (const victim of victims) {
       const count = (all: typeof after): number => all.find(({ service }) => service === victim)?.restarts ?? -1
-      t.equal(count(after) - count(before), 1, `${victim} was brought back by Docker, once`)
+      const times = count(after) - count(before)
+      // Who is just starting when NATS dies ends, too, and is brought back once more.
+      t.ok(times === 1 || (times === 2 && !victim.startsWith('nats')), `${victim} was brought back by Docker`, { times })
     }
     t.ok(isDeepStrictEqual(after.map(({ id }) => id).toSorted(), before.map(({ id }) => id).toSorted()), 'and nobody else had to do anything')
   })

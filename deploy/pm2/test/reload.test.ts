@@ -99,6 +99,7 @@ t.test('are reloaded', async (t) => {
   t.same(pids(after).filter((pid) => pids(before).includes(pid)), [], 'every process is another')
   t.same(after.map(({ pm2_env: { status } }) => status), SERVICES.concat('gateway').map(() => 'online'))
 
+  await until('ten have claimed', async () => await stored(system, 'CLAIMS', 'claims.*.requested') >= 10 || undefined)
   const { claims, notices, refusals } = await traffic.stop()
   t.same(refusals, [], 'nobody was refused')
   t.ok(claims.length >= 10 && notices >= 40, `${claims.length} claims, ${notices} notices`)
