@@ -8,7 +8,7 @@ const ROOT = resolve(import.meta.dirname, '../..')
 const text = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
 
 interface Step { readonly uses?: string, readonly run?: string, readonly with?: Readonly<Record<string, unknown>>, readonly env?: Readonly<Record<string, string>> }
-interface Job { readonly permissions?: Readonly<Record<string, string>>, readonly 'timeout-minutes'?: number, readonly 'runs-on'?: string, readonly container?: string, readonly environment?: string, readonly concurrency?: { readonly 'cancel-in-progress': boolean }, readonly needs?: readonly string[], readonly if?: string, readonly steps: readonly Step[] }
+interface Job { readonly permissions?: Readonly<Record<string, string>>, readonly 'timeout-minutes'?: number, readonly 'runs-on'?: string, readonly container?: string | { readonly image: string }, readonly environment?: string, readonly concurrency?: { readonly 'cancel-in-progress': boolean }, readonly needs?: readonly string[], readonly if?: string, readonly steps: readonly Step[] }
 interface Workflow { readonly on: Readonly<Record<string, unknown>>, readonly permissions?: Readonly<Record<string, string>>, readonly concurrency?: object, readonly jobs: Readonly<Record<string, Job>> }
 
 /** Programs of a runner, or of the image a job runs in, that a step may call beside what is in the repository. */
@@ -45,7 +45,7 @@ for (const file of files) {
     t.same([...commits.values()].filter((each) => each.size > 1), [], 'one action is one commit everywhere')
     for (const [name, { container, 'runs-on': runner }] of jobs) {
       t.match(runner, /^ubuntu-\d\d\.04$/, `${name} runs on a system of one version`)
-      if (container !== undefined) t.ok(text('deploy/Dockerfile').includes(`ARG NODE_IMAGE=${container}\n`), `${name} runs in the image that Klaim runs on`)
+      if (container !== undefined) t.ok(text('deploy/Dockerfile').includes(`ARG NODE_IMAGE=${typeof container === 'string' ? container : container.image}\n`), `${name} runs in the image that Klaim runs on`)
     }
   })
 
