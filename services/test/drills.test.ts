@@ -32,7 +32,7 @@ t.test('rules in a hurry', async (t) => {
     t.same(after.map(({ expr }) => bare(expr)), before.map(({ expr }) => divided(expr)), 'looks back a sixtieth, and asks for the same otherwise')
   }
   const aged = ruleFiles.flatMap((file) => rulesIn(hurried(readFileSync(join(PROMETHEUS, file), 'utf8'), FACTOR))).flatMap(({ alert = '', expr }) => expr.includes(' / 60') ? [alert] : [])
-  t.same(aged.toSorted(), ['AllocationsRunningLow', 'AllocationsRunningOut', 'BackupStale', 'BotDeaf', 'ClaimsStuck', 'MessagesStuck', 'ReaperOverdue'], 'ages are those of these alerts')
+  t.same(aged.toSorted(), ['AllocationsRunningLow', 'AllocationsRunningOut', 'BackupStale', 'BotDeaf', 'ClaimsStuck', 'DeletionOfPresentMember', 'MessagesStuck', 'ReaperOverdue'], 'ages are those of these alerts')
 })
 
 t.test('every alert', async (t) => {
