@@ -17,8 +17,8 @@ export interface Bucket {
   get (key: string): Promise<Entry | null>
   create (key: string, value: string | Uint8Array): Promise<number | null>
   update (key: string, value: string | Uint8Array, revision: number): Promise<number | null>
-  /** As `update`, but resolves when the value is written: what it replaces is overwritten meanwhile, and `overwritten` tells when. It never rejects. */
-  replace (key: string, value: string | Uint8Array, revision: number): Promise<{ revision: number, overwritten: Promise<void> } | null>
+  /** As `update`, but what it replaces is overwritten by `overwrite`, whenever that is called, once. It never rejects. */
+  replace (key: string, value: string | Uint8Array, revision: number): Promise<{ revision: number, overwrite: () => Promise<void> } | null>
   put (key: string, value: string | Uint8Array): Promise<number>
   /** Leaves a marker, so that `create` works again. */
   delete (key: string): Promise<void>
@@ -48,7 +48,7 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
   }
   const replace: Bucket['replace'] = async (key, value, revision) => {
     const written = await conflictAsNull(() => kv.update(key, value, revision))
-    return written === null ? null : { revision: written, overwritten: overwritten(revision) }
+    return written === null ? null : { revision: written, overwrite: async () => { await overwritten(revision) } }
   }
   return {
     get: async (key) => {
@@ -60,7 +60,7 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
     replace,
     update: async (key, value, revision) => {
       const replaced = await replace(key, value, revision)
-      await replaced?.overwritten
+      await replaced?.overwrite()
       return replaced?.revision ?? null
     },
     put: async (key, value) => await reaching(() => kv.put(key, value)),

@@ -20,7 +20,7 @@ import type { Installs } from './installs.ts'
 import type { Inventory } from './inventory.ts'
 import type { ProvisionerMetrics } from './metrics.ts'
 import { stopping } from './panel-budget.ts'
-import type { ProgressStore } from './progress-store.ts'
+import type { Held, ProgressStore } from './progress-store.ts'
 import { afterDiscard, afterInstall, afterProbe, begun, failing, nextStep, stepOf, troubled, untroubled, withoutServer, type Progress } from './provisioning.ts'
 import type { Pterodactyl } from './pterodactyl.ts'
 import type { Removal } from './removal.ts'
@@ -48,8 +48,8 @@ export interface BuilderOptions {
 }
 
 export interface Builder {
-  /** Resolves when the claim is ready or has failed, and that is said. `count`: deliveries so far. */
-  build (event: Event<typeof claimRequested.data>, count: number, signal: AbortSignal): Promise<void>
+  /** Resolves when the claim is ready or has failed, and that is said. `held`: what is written down of it. `count`: deliveries so far. */
+  build (event: Event<typeof claimRequested.data>, held: Held | null, count: number, signal: AbortSignal): Promise<void>
 }
 
 const ROUNDS_MAX = 200
@@ -59,14 +59,14 @@ const BUG_TRIES_MAX = 8
 export function createBuilder (options: BuilderOptions): Builder {
   const { bus, panel, store, inventory, installs, isUp, removal, register, seal, newPassword, emailDomain, lostCreateWaitMs, deadlinesMs, now, log, metrics } = options
 
-  async function build (event: Event<typeof claimRequested.data>, count: number, signal: AbortSignal): Promise<void> {
+  async function build (event: Event<typeof claimRequested.data>, held: Held | null, count: number, signal: AbortSignal): Promise<void> {
     const request = event.data
     const { claim_id, member_id, wa_jid: waJid } = request
-    const held = await store.load(claim_id)
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
     const work: Work = {
       request, eventId: event.id, askedAt: event.time, signal,
       identity: { memberId: member_id, waJid, email: emailOf(member_id, emailDomain) },
-      progress: held?.progress ?? begun(claim_id, member_id), written: Promise.resolve(held), overwritten: Promise.resolve(), said: Promise.resolve(),
+      progress: held?.progress ?? begun(claim_id, member_id), written: Promise.resolve(held), overwritten: Promise.resolve(), said: Promise.resolve(), ended,
     }
     if (work.progress.state === 'building') say(work, 'queued')
     try {
@@ -74,6 +74,7 @@ export function createBuilder (options: BuilderOptions): Builder {
     } finally {
       // Whoever takes the claim up next finds nothing of ours still on its way.
       await Promise.allSettled([work.written, work.said])
+      end()
       await work.overwritten
     }
   }
@@ -137,8 +138,9 @@ export function createBuilder (options: BuilderOptions): Builder {
         const last = await before
         // Never more than one earlier state stands there, whatever the bucket's history is.
         await work.overwritten
-        const { held, overwritten } = await store.write(last, progress)
-        work.overwritten = overwritten
+        const { held, overwrite } = await store.write(last, progress)
+        // NATS takes nothing else of this connection while it overwrites: the word that all is ready comes before the last time.
+        work.overwritten = progress.state === 'ready' ? work.ended.then(overwrite) : overwrite()
         return held
       } catch (error) {
         await ifLost()
