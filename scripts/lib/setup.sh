@@ -9,6 +9,7 @@
 #   ensure_chromium       exports CHROMIUM, for tests and pictures of the page
 #   ensure_openssl        the command openssl, for tests
 #   ensure_jq             the command jq, for tests of the guide to the logs
+#   ensure_sqlite3        the command sqlite3, for tests of the runbook
 #   ensure_schemathesis   exports SCHEMATHESIS, which holds the gateway against its own description
 #   ensure_prometheus     exports PROMTOOL, PROMETHEUS, AMTOOL and ALERTMANAGER, for tests of metrics, alerts and dashboards
 #   ensure_node_exporter  exports NODE_EXPORTER, for tests of dashboards
@@ -372,6 +373,9 @@ ensure_openssl() { ensure_debian_command openssl; }
 
 # docs/follow-a-claim.md reads the logs with it.
 ensure_jq() { ensure_debian_command jq; }
+
+# RUNBOOK.md looks into a book with it.
+ensure_sqlite3() { ensure_debian_command sqlite3; }
 
 # ensure_debian_command NAME: of the package of the same name.
 ensure_debian_command() {

@@ -66,8 +66,8 @@ export const PHRASES: readonly string[] = [
   'a member is to be erased', 'an operator has …', 'are there', 'include "cluster.conf"', 'install', 'limits are counted by this gateway alone', 'not looked at', 'restored and compared', 'service', 'traces are taken again', 'which is set nowhere',
 ]
 
-/** Programs that scripts/test puts on the machine, or npm; Docker's may be wherever it is. */
-const OURS = ['amtool', 'docker', 'nats', 'nats-server', 'node', 'prometheus', 'prometheus-alertmanager', 'promtool']
+/** Programs that scripts/test puts on the machine; those of Docker and of Node may be wherever they are. */
+const OURS = ['amtool', 'docker', 'nats', 'nats-server', 'node', 'npm', 'prometheus', 'prometheus-alertmanager', 'promtool']
 
 /** A command without what is set for it alone. */
 const bare = (command: string): string => command.replace(/^(?:[A-Z_]+=\S+ )*/, '')
