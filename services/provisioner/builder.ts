@@ -3,6 +3,7 @@
 //
 // Every write is on the disk before its answer, so a claim waits only for those that it must: what is `saved` is written before anything on
 // the panel is made, changed or taken away, and before the end is said. What is `noted` or said is written meanwhile.
+import pLimit from 'p-limit'
 import { FAILURE_CODES, type FailureCode, type Step } from '../../contracts/codes.ts'
 import type { claimRequested } from '../../contracts/events/claims.ts'
 import { serverFailed, serverProgressed, serverReady } from '../../contracts/events/servers.ts'
@@ -53,6 +54,8 @@ export interface Builder {
 }
 
 const ROUNDS_MAX = 200
+/** So many make their account at once, in the order in which they came: of a crowd the panel takes two a second, and whoever else prepared for it would only take the processors from those who claim. */
+export const ACCOUNTS_AT_ONCE = 50
 /** A bug is tried again a few times, because the next version may mend it; then the member is told. */
 const BUG_TRIES_MAX = 8
 
@@ -232,7 +235,14 @@ export function createBuilder (options: BuilderOptions): Builder {
   }
 
   const create = createCreation({ panel, inventory, register, lostCreateWaitMs, now, save, say })
-  const steps = { account, create, discard, install, probe, cleanup } as const
+  const inTurn = pLimit(ACCOUNTS_AT_ONCE)
+  const accountInTurn = async (work: Work): Promise<void> => {
+    await inTurn(async () => {
+      if (work.signal.aborted) throw stopping()
+      await account(work)
+    })
+  }
+  const steps = { account: accountInTurn, create, discard, install, probe, cleanup } as const
 
   /** For the member to see; in order, because all go over one connection. */
   function say (work: Work, step: Step): void {

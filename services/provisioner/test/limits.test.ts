@@ -1,4 +1,5 @@
 import t from 'tap'
+import { ACCOUNTS_AT_ONCE } from '../builder.ts'
 import { callsOf, panelCall, ready, world } from './harness.ts'
 
 t.test("the panel's rate limit", async (t) => {
@@ -34,6 +35,19 @@ t.test('two provisioners', async (t) => {
   for (const { claim_id } of requests) ready(await w.ended(claim_id))
   t.equal(w.panel.state().servers.length, 20)
   t.same(Object.keys(w.panel.state().requests['POST /servers']?.statuses ?? {}), ['201'], 'never go for the same port, not even for the last one')
+})
+
+t.test('a crowd before a panel that takes its time', async (t) => {
+  const more = 10
+  const w = await world(t, { panel: { knobs: { latencyMs: 30_000 } } })
+  const running = await w.provisioner({ PANEL_READ_TIMEOUT_MS: 60_000, PANEL_WRITE_TIMEOUT_MS: 60_000 })
+  const requests = await Promise.all(Array.from({ length: ACCOUNTS_AT_ONCE + more }, () => w.request()))
+  const at = (step: string): number => requests.filter(({ claim_id }) => w.said(claim_id).some(({ name, data }) => name === 'progressed' && (data as { step: string }).step === step)).length
+  while (at('queued') < requests.length || at('account') < ACCOUNTS_AT_ONCE) await new Promise(setImmediate)
+  t.equal(at('account'), ACCOUNTS_AT_ONCE, 'is told that it waits, and nobody prepares for what the panel will not take soon')
+  const began = Date.now()
+  await running.stop()
+  t.ok(Date.now() - began < 15_000, 'and hands all of them back when it stops')
 })
 
 t.test('a provisioner that stops', async (t) => {
