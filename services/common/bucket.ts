@@ -35,7 +35,7 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
   const jsm = await jetstreamManager(connection, { checkAPI: false })
   // Read from the leader, 0.1 ms later than from any node: those may not know yet what was just written (see page.ts).
   const kv: KV = await reaching(() => new Kvm(connection).open(definition.name, { bindOnly: true, allow_direct: false }))
-  const overwritten = async (revision: number): Promise<void> => {
+  const overwrite = async (revision: number): Promise<void> => {
     if (definition.overwrites) await jsm.streams.deleteMessage(`KV_${definition.name}`, revision, true).catch(() => {})
   }
   const conflictAsNull = async (write: () => Promise<number>): Promise<number | null> => {
@@ -48,7 +48,7 @@ export async function openBucket (connection: NatsConnection, definition: Bucket
   }
   const replace: Bucket['replace'] = async (key, value, revision) => {
     const written = await conflictAsNull(() => kv.update(key, value, revision))
-    return written === null ? null : { revision: written, overwrite: async () => { await overwritten(revision) } }
+    return written === null ? null : { revision: written, overwrite: async () => { await overwrite(revision) } }
   }
   return {
     get: async (key) => {

@@ -65,11 +65,10 @@ export function createBuilder (options: BuilderOptions): Builder {
   async function build (event: Event<typeof claimRequested.data>, held: Held | null, count: number, signal: AbortSignal): Promise<void> {
     const request = event.data
     const { claim_id, member_id, wa_jid: waJid } = request
-    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
     const work: Work = {
       request, eventId: event.id, askedAt: event.time, signal,
       identity: { memberId: member_id, waJid, email: emailOf(member_id, emailDomain) },
-      progress: held?.progress ?? begun(claim_id, member_id), written: Promise.resolve(held), overwritten: Promise.resolve(), said: Promise.resolve(), ended,
+      progress: held?.progress ?? begun(claim_id, member_id), written: Promise.resolve(held), overwritten: Promise.resolve(), said: Promise.resolve(),
     }
     if (work.progress.state === 'building') say(work, 'queued')
     try {
@@ -77,8 +76,8 @@ export function createBuilder (options: BuilderOptions): Builder {
     } finally {
       // Whoever takes the claim up next finds nothing of ours still on its way.
       await Promise.allSettled([work.written, work.said])
-      end()
       await work.overwritten
+      await work.overwriteLast?.()
     }
   }
 
@@ -143,7 +142,8 @@ export function createBuilder (options: BuilderOptions): Builder {
         await work.overwritten
         const { held, overwrite } = await store.write(last, progress)
         // NATS takes nothing else of this connection while it overwrites: the word that all is ready comes before the last time.
-        work.overwritten = progress.state === 'ready' ? work.ended.then(overwrite) : overwrite()
+        if (progress.state === 'ready') work.overwriteLast = overwrite
+        else work.overwritten = overwrite()
         return held
       } catch (error) {
         await ifLost()

@@ -21,8 +21,8 @@ export interface Work {
   overwritten: Promise<void>
   /** Ends when all that was announced is stored. */
   said: Promise<unknown>
-  /** Ends when nothing more is done for it now, and all of it is written down and announced. */
-  readonly ended: Promise<void>
+  /** What is left to do of it when nothing more is written down or announced. */
+  overwriteLast?: () => Promise<void>
 }
 
 /** Resolves when all of it is on the disk. Throws what kept it from there. */
