@@ -108,11 +108,11 @@ for (const [way, victims] of VICTIMS.entries()) {
     t.equal(await serversMade(doors) - made, 1, 'one server was ever made')
     await ready('everything is ready again')
     const after = await project.containers()
-    for (const victim of victims) {
+    for (const [n, victim] of victims.entries()) {
       const count = (all: typeof after): number => all.find(({ service }) => service === victim)?.restarts ?? -1
       const times = count(after) - count(before)
       // Who is just starting when NATS dies ends, too, and is brought back once more.
-      t.ok(times === 1 || (times === 2 && !victim.startsWith('nats')), `${victim} was brought back by Docker`, { times })
+      t.ok(times === 1 || (times === 2 && victims[n + 1]?.startsWith('nats')), `${victim} was brought back by Docker`, { times })
     }
     t.ok(isDeepStrictEqual(after.map(({ id }) => id).toSorted(), before.map(({ id }) => id).toSorted()), 'and nobody else had to do anything')
   })
