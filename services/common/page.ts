@@ -1,7 +1,7 @@
 // Pages of a stream that miss nothing that was stored before they were asked for.
 //
 // In a cluster a direct get is answered by any node that has the stream, and of an acknowledged write it may not know yet: on three nodes 12 to 30 % of reads
-// right after a write missed it, by up to 80 ms (nats-server 2.15.1). So what ends a page is the leader's word that nothing follows.
+// right after a write missed it, by up to 80 ms (nats-server 2.15.1). So where a page ends is the leader's word.
 //
 // The client's own batches (`direct.getBatch`, 3.4.0) decode every header of every message, which took more than half of a rebuild, and leave their
 // subscription open for five seconds. So the batch is asked for here, and headers are decoded by who asks for them.
@@ -20,19 +20,20 @@ export type Attributes = Pick<MsgHdrs, 'get'>
 /** `header` takes long to decode; `attributes` does not. */
 export type StoredMessage = StoredMsg & { readonly attributes: Attributes }
 
-/** Up to `size` messages from a sequence on, oldest first; fewer only where there are no more. Transient Fault NATS_UNAVAILABLE. */
+/** Up to `size` messages from a sequence on, oldest first; fewer only where there were no more when they were asked for. Transient Fault NATS_UNAVAILABLE. */
 export async function pageOf (jsm: JetStreamManager, stream: string, { from, filter = '>', size }: { from: number, filter?: string, size: number }): Promise<StoredMessage[]> {
-  const found: StoredMessage[] = []
+  // As some node knows it.
+  const batch = async (seq: number, room: number): Promise<StoredMessage[]> => await batchOf(jsm, stream, { seq, batch: room, next_by_subj: filter })
   try {
+    // Where it ends is asked before it is read: who looked for the end behind each message would run after whoever keeps on writing.
+    const [end, found] = await Promise.all([endOf(jsm, stream, filter), batch(from, size)])
     for (;;) {
       const seq = (found.at(-1)?.seq ?? from - 1) + 1
-      // As some node knows it.
-      for (const message of await batchOf(jsm, stream, { seq, batch: size - found.length, next_by_subj: filter })) found.push(message)
-      if (found.length >= size) return found
-      const next = await nextOf(jsm, stream, (found.at(-1)?.seq ?? from - 1) + 1, filter)
+      if (found.length >= size || seq > end) return found
+      const next = await nextOf(jsm, stream, seq, filter)
       if (!next) return found
       found.push(Object.assign(next, { attributes: next.header }))
-      if (found.length >= size) return found
+      if (found.length < size) found.push(...await batch(next.seq + 1, size - found.length))
     }
   } catch (error) {
     throw transient('NATS_UNAVAILABLE', `${stream} could not be read`, { cause: error })
@@ -54,6 +55,11 @@ export async function pagesOf (jsm: JetStreamManager, stream: string, { from, fi
 /** The first message from a sequence on, by the leader's word. The server takes such a question where the client's type does not (3.4.0). */
 export async function nextOf (jsm: JetStreamManager, stream: string, seq: number, filter: string): Promise<StoredMsg | null> {
   return await jsm.streams.getMessage(stream, { seq, next_by_subj: filter } as { seq: number })
+}
+
+/** The sequence of the last message by the leader's word, 0 where there is none. */
+async function endOf (jsm: JetStreamManager, stream: string, filter: string): Promise<number> {
+  return (await jsm.streams.getMessage(stream, { last_by_subj: filter }))?.seq ?? 0
 }
 
 /** What the node that is asked knows of it. Rejects with what the server or the client says. */

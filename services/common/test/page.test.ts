@@ -4,11 +4,12 @@ import { templatesBucket } from '../../../contracts/streams.ts'
 import { startKlaimNats } from '../../../deploy/staging/klaim-nats.ts'
 import { openBucket } from '../bucket.ts'
 import { connectNats } from '../connect.ts'
-import { jetstreamManager } from '@nats-io/jetstream'
+import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
 import { nextOf, pageOf } from '../page.ts'
 
 const WRITES = 150
+const PAGES = 20
 
 const nats = await startKlaimNats({ replicas: 3 })
 t.teardown(() => nats.close())
@@ -47,6 +48,31 @@ t.test('a page', async (t) => {
   t.same(await subjects(1, 5, 'members.nobody.left'), [])
   await jsm.streams.deleteMessage('MEMBERS', 2)
   t.same(await subjects(1, 3), [1, 3, 4], 'what was erased is left out')
+})
+
+t.test('a page ends although somebody keeps on writing', async (t) => {
+  const nats = await startKlaimNats()
+  const [connection, another] = await Promise.all([connectNats(nats.access('operator'), 'operator'), connectNats(nats.access('operator'), 'operator')])
+  t.teardown(async () => {
+    await Promise.all([connection.close(), another.close()])
+    await nats.close()
+  })
+  const [jsm, js] = [await jetstreamManager(connection), jetstream(another)]
+  let isWriting = true
+  const writing = Array.from({ length: 8 }, async () => {
+    while (isWriting) await js.publish('members.writer.left', 'x')
+  })
+  const questions: number[] = []
+  for (let n = 0; n < PAGES; n++) {
+    const { seq: from } = await js.publish('members.writer.left', 'x')
+    const before = connection.stats().outMsgs
+    await pageOf(jsm, 'MEMBERS', { from, size: 10 * WRITES })
+    questions.push(connection.stats().outMsgs - before)
+  }
+  isWriting = false
+  await Promise.all(writing)
+  // For the messages, for where they end, and both once more where that was said later.
+  t.ok(Math.max(...questions) <= 4, `asked ${questions.join(', ')} questions`)
 })
 
 t.test('its headers are what the client reads in them', async (t) => {
