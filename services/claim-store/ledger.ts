@@ -1,10 +1,10 @@
 // The CLAIMS stream as a ledger: replayed into a projection, appended to with the expected sequence of the member's subjects. It is read page
 // by page, without a consumer: who may make a consumer may have its messages sent anywhere.
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
-import { decodeEvent, eventId } from '../common/envelope.ts'
+import { attributesOf, decodeAs, eventId } from '../common/envelope.ts'
 import { logEvent } from '../common/event-line.ts'
 import { codeOf, permanent, transient } from '../common/fault.ts'
 import { pageOf, type StoredMessage } from '../common/page.ts'
@@ -141,6 +141,8 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
     const next = from === undefined ? undefined : { from, page: pageAt(from) }
     // What becomes of it is told to who waits for it.
     next?.page.catch(() => {})
+    // It goes out before these are taken in.
+    await setImmediate()
     for (const message of found) take(message)
     return next
   }
@@ -162,13 +164,14 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   }
 
   /** What is no event of ours cannot have been decided by us: it is named loudly and passed over. */
-  function recordOf ({ seq, subject, attributes, data }: StoredMessage): LedgerRecord | undefined {
+  function recordOf ({ seq, subject, attributes: header, data }: StoredMessage): LedgerRecord | undefined {
     try {
-      if (!mac.isOurs({ subject, header: attributes, data })) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
-      const decoded = decodeEvent(LEDGER_EVENTS, { subject, headers: attributes, data })
+      const attributes = attributesOf(header)
+      if (!mac.isOurs({ subject, header, data }, attributes)) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
+      const decoded = decodeAs(LEDGER_EVENTS, attributes, { subject, data })
       if (!decoded) return undefined
       const { id, type, time } = decoded.event
-      return { id, type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
+      return { id: apart(id), type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
     } catch (error) {
       log.error({ sequence: seq, code: codeOf(error) }, 'the ledger holds a message that is no decision')
       return undefined
@@ -292,6 +295,9 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
     },
   }
 }
+
+/** A string that V8 cut from another keeps all of that in memory: from an id that is kept for a member hung all headers of its event. */
+const apart = (text: string): string => Buffer.from(text).toString()
 
 /** How long a member waited for the end of what they asked for. */
 function sinceAsked (claim: Claim, { type }: ClaimEvent): { since?: Date } {

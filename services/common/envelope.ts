@@ -6,6 +6,7 @@ import { subjectOf, type EventDefinition, type ServiceName } from '../../contrac
 import { permanent } from './fault.ts'
 
 export const MAC_HEADER = 'klaim-mac'
+const SOURCE = '/klaim/'
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 export interface Event<Schema extends TObject = TObject> {
@@ -50,7 +51,7 @@ export function encodeEvent<Schema extends TObject> (definition: EventDefinition
   h.set('ce-specversion', '1.0')
   h.set('ce-id', id)
   h.set('ce-type', definition.type)
-  h.set('ce-source', `/klaim/${event.author}`)
+  h.set('ce-source', `${SOURCE}${event.author}`)
   h.set('ce-time', event.time.toISOString())
   h.set('ce-subject', subjectOf(definition, event.data))
   h.set('content-type', 'application/json')
@@ -60,12 +61,15 @@ export function encodeEvent<Schema extends TObject> (definition: EventDefinition
   return { id, headers: h, body: JSON.stringify(event.data) }
 }
 
+export interface Attributes { readonly specversion: string, readonly type: string, readonly author: ServiceName, readonly id: string, readonly time: Date, readonly correlation: string, readonly causation: string, readonly trace: string | undefined }
+
 /** What the headers say, unchecked. */
-export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): { specversion: string, type: string, author: ServiceName, id: string, time: Date, correlation: string, causation: string, trace: string | undefined } {
-  const header = (name: string): string => headers?.get(`ce-${name}`) ?? ''
+export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): Attributes {
+  const header = (name: string): string => headers?.get(name) ?? ''
+  const [source, trace] = [header('ce-source'), header('ce-traceparent')]
   return {
-    specversion: header('specversion'), type: header('type'), author: header('source').replace(/^\/klaim\//, '') as ServiceName, id: header('id'), time: new Date(header('time')),
-    correlation: header('correlation'), causation: header('causation'), trace: TRACEPARENT.test(header('traceparent')) ? header('traceparent') : undefined,
+    specversion: header('ce-specversion'), type: header('ce-type'), author: (source.startsWith(SOURCE) ? source.slice(SOURCE.length) : source) as ServiceName, id: header('ce-id'),
+    time: new Date(header('ce-time')), correlation: header('ce-correlation'), causation: header('ce-causation'), trace: TRACEPARENT.test(trace) ? trace : undefined,
   }
 }
 
@@ -73,8 +77,12 @@ export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): { spec
  * Reads and checks a message: known type, an author who may say it, a subject that agrees with the data, data by the schema.
  * Throws a permanent Fault MESSAGE_INVALID. `undefined` where the type is none of `definitions`: the message is for a newer version of us.
  */
-export function decodeEvent (definitions: readonly EventDefinition[], message: { subject: string, headers: Pick<MsgHdrs, 'get'> | undefined, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
-  const { specversion, type, author, id, time, correlation, causation, trace } = attributesOf(message.headers)
+export function decodeEvent (definitions: readonly EventDefinition[], { subject, headers, data }: { subject: string, headers: Pick<MsgHdrs, 'get'> | undefined, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
+  return decodeAs(definitions, attributesOf(headers), { subject, data })
+}
+
+/** The same where the headers were read before. */
+export function decodeAs (definitions: readonly EventDefinition[], { specversion, type, author, id, time, correlation, causation, trace }: Attributes, message: { subject: string, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
   if (specversion !== '1.0' || type === '') throw permanent('MESSAGE_INVALID', 'not a CloudEvent')
   const definition = definitions.find((candidate) => candidate.type === type)
   if (!definition) return undefined

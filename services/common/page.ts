@@ -97,17 +97,18 @@ async function batchOf (jsm: JetStreamManager, stream: string, question: { seq: 
 class Direct {
   readonly data: Uint8Array
   readonly attributes: HeaderText
+  readonly seq: number
   readonly #message: Msg
 
   constructor (message: Msg) {
     this.#message = message
     this.data = message.data
     this.attributes = new HeaderText(textOf(message))
+    this.seq = Number(this.attributes.last('Nats-Sequence'))
   }
 
   get header (): MsgHdrs { return this.#message.headers as MsgHdrs }
   get subject (): string { return this.attributes.last('Nats-Subject') }
-  get seq (): number { return Number(this.attributes.last('Nats-Sequence')) }
   get timestamp (): string { return this.attributes.last('Nats-Time-Stamp') }
   get time (): Date { return new Date(this.timestamp) }
   get lastSequence (): number { return Number(this.attributes.last('Nats-Last-Sequence')) }
@@ -117,21 +118,32 @@ class Direct {
   string (): string { return this.#message.string() }
 }
 
-/** Headers as they came. No value holds a line break, so each stands on a line of its own. */
+/** Headers as they came, looked through once. No value holds a line break, so each stands on a line of its own. */
 class HeaderText implements Attributes {
   readonly #text: string
+  #first: Map<string, string> | undefined
 
   constructor (text: string) { this.#text = text }
 
   /** With which the server answers in a message's stead. */
   get code (): string { return FIRST_LINE.exec(this.#text)?.[1] ?? '' }
 
-  get (name: string): string { return this.#valueAt(this.#text.indexOf(`\r\n${name}:`), name) }
-  last (name: string): string { return this.#valueAt(this.#text.lastIndexOf(`\r\n${name}:`), name) }
+  get (name: string): string { return (this.#first ??= this.#read()).get(name) ?? '' }
 
-  #valueAt (at: number, name: string): string {
+  last (name: string): string {
+    const at = this.#text.lastIndexOf(`\r\n${name}:`)
     const from = at + name.length + 3
     return at < 0 ? '' : this.#text.slice(from, this.#text.indexOf('\r\n', from)).trim()
+  }
+
+  #read (): Map<string, string> {
+    const [text, first] = [this.#text, new Map<string, string>()]
+    for (let from = text.indexOf('\r\n') + 2, end = text.indexOf('\r\n', from); end > from; from = end + 2, end = text.indexOf('\r\n', from)) {
+      const colon = text.indexOf(':', from)
+      const name = text.slice(from, colon)
+      if (!first.has(name)) first.set(name, text.slice(colon + 1, end).trim())
+    }
+    return first
   }
 }
 
