@@ -69,9 +69,9 @@ t.test('NATS that answers nobody for a moment turns nobody away', async (t) => {
   const bucket = await gateway.bucket(admissionBucket)
   let asked = 0
   const admission = createAdmission({
-    get: async (key) => {
+    glance: async (key) => {
       if (++asked === 1) throw transient('NATS_UNAVAILABLE', 'no responders')
-      return await bucket.get(key)
+      return await bucket.glance(key)
     },
   })
   t.equal(await admission.isClosed(), false)
