@@ -3,7 +3,6 @@
 //
 // Every write is on the disk before its answer, so a claim waits only for those that it must: what is `saved` is written before anything on
 // the panel is made, changed or taken away, and before the end is said. What is `noted` or said is written meanwhile.
-import pLimit from 'p-limit'
 import { FAILURE_CODES, type FailureCode, type Step } from '../../contracts/codes.ts'
 import type { claimRequested } from '../../contracts/events/claims.ts'
 import { serverFailed, serverProgressed, serverReady } from '../../contracts/events/servers.ts'
@@ -26,6 +25,7 @@ import { afterDiscard, afterInstall, afterProbe, begun, failing, nextStep, stepO
 import type { Pterodactyl } from './pterodactyl.ts'
 import type { Removal } from './removal.ts'
 import type { TemplateRegister } from './template-register.ts'
+import { createTurns, type Turn } from './turns.ts'
 import { sleep, stored, type Work } from './work.ts'
 
 export interface BuilderOptions {
@@ -49,12 +49,12 @@ export interface BuilderOptions {
 }
 
 export interface Builder {
-  /** Resolves when the claim is ready or has failed, and that is said. `held`: what is written down of it. `count`: deliveries so far. */
-  build (event: Event<typeof claimRequested.data>, held: Held | null, count: number, signal: AbortSignal): Promise<void>
+  /** Resolves when the claim is ready or has failed, and that is said. `look`: what is written down of it, or that there is nothing to build. `count`: deliveries so far. */
+  build (event: Event<typeof claimRequested.data>, look: () => Promise<Held | null | 'over'>, count: number, signal: AbortSignal): Promise<void>
 }
 
 const ROUNDS_MAX = 200
-/** So many make their account at once, in the order in which they came: of a crowd the panel takes two a second, and whoever else prepared for it would only take the processors from those who claim. */
+/** So many are looked at and make their account at once, in the order in which they came: of a crowd the panel takes two a second, and whoever else prepared for it would only take the processors from those who claim. */
 export const ACCOUNTS_AT_ONCE = 50
 /** A bug is tried again a few times, because the next version may mend it; then the member is told. */
 const BUG_TRIES_MAX = 8
@@ -62,11 +62,22 @@ const BUG_TRIES_MAX = 8
 export function createBuilder (options: BuilderOptions): Builder {
   const { bus, panel, store, inventory, installs, isUp, removal, register, seal, newPassword, emailDomain, lostCreateWaitMs, deadlinesMs, now, log, metrics } = options
 
-  async function build (event: Event<typeof claimRequested.data>, held: Held | null, count: number, signal: AbortSignal): Promise<void> {
+  async function build (event: Event<typeof claimRequested.data>, look: () => Promise<Held | null | 'over'>, count: number, signal: AbortSignal): Promise<void> {
+    // Who comes for the first time has nothing to go on with; of who comes again, it shows only in what is written down.
+    const turn = count === 1 ? await turns.take(signal) : undefined
+    try {
+      const held = await look()
+      if (held !== 'over') await go(event, held, count, turn, signal)
+    } finally {
+      turn?.end()
+    }
+  }
+
+  async function go (event: Event<typeof claimRequested.data>, held: Held | null, count: number, turn: Turn | undefined, signal: AbortSignal): Promise<void> {
     const request = event.data
     const { claim_id, member_id, wa_jid: waJid } = request
     const work: Work = {
-      request, eventId: event.id, askedAt: event.time, signal,
+      request, eventId: event.id, askedAt: event.time, signal, turn,
       identity: { memberId: member_id, waJid, email: emailOf(member_id, emailDomain) },
       progress: held?.progress ?? begun(claim_id, member_id), written: Promise.resolve(held), overwritten: Promise.resolve(), said: Promise.resolve(),
     }
@@ -85,6 +96,7 @@ export function createBuilder (options: BuilderOptions): Builder {
     for (let round = 0; round < ROUNDS_MAX; round++) {
       if (work.signal.aborted) throw stopping()
       const next = nextStep(work.progress)
+      if (next !== 'account') work.turn?.end()
       if (next === 'nothing') return
       if (next === 'say_ready') return await sayReady(work)
       if (next === 'say_failed') return await sayFailed(work)
@@ -235,12 +247,15 @@ export function createBuilder (options: BuilderOptions): Builder {
   }
 
   const create = createCreation({ panel, inventory, register, lostCreateWaitMs, now, save, say })
-  const inTurn = pLimit(ACCOUNTS_AT_ONCE)
+  const turns = createTurns(ACCOUNTS_AT_ONCE)
   const accountInTurn = async (work: Work): Promise<void> => {
-    await inTurn(async () => {
-      if (work.signal.aborted) throw stopping()
+    const turn = work.turn ?? await turns.take(work.signal)
+    try {
       await account(work)
-    })
+    } finally {
+      turn.end()
+      delete work.turn
+    }
   }
   const steps = { account: accountInTurn, create, discard, install, probe, cleanup } as const
 

@@ -159,10 +159,12 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
   await bus.respond([answering(resetPassword, resetting), ...strays])
   const subscription = bus.consume(provisionerClaims, [
     on(claimRequested, async (event, { count, sequence }) => {
-      const [isOver, isTrue, held] = await Promise.all([isErased(event.data.member_id, sequence), isStoodBy(event.data), store.load(event.data.claim_id)])
-      if (isOver) return
-      if (!isTrue) throw disbelief(count)
-      await builder.build(event, held, count, waits.signal)
+      await builder.build(event, async () => {
+        const [isOver, isTrue, held] = await Promise.all([isErased(event.data.member_id, sequence), isStoodBy(event.data), store.load(event.data.claim_id)])
+        if (isOver) return 'over'
+        if (!isTrue) throw disbelief(count)
+        return held
+      }, count, waits.signal)
     }),
     on(claimErased, async ({ data }, { count }) => {
       await checkForgotten(bus, data, count)

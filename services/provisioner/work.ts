@@ -5,6 +5,7 @@ import type { Identity } from './identity.ts'
 import { stopping } from './panel-budget.ts'
 import type { Held } from './progress-store.ts'
 import type { Progress } from './provisioning.ts'
+import type { Turn } from './turns.ts'
 
 /** One claim in work: who it is for, how far it is, and what of that is stored. */
 export interface Work {
@@ -13,6 +14,8 @@ export interface Work {
   readonly askedAt: Date
   readonly identity: Identity
   readonly signal: AbortSignal
+  /** Held until its account is made, or none is to be made. */
+  turn?: Turn | undefined
   /** How far the claim is: written down, or on its way there. */
   progress: Progress
   /** Ends when all of `progress` is written down. */

@@ -43,11 +43,28 @@ t.test('a crowd before a panel that takes its time', async (t) => {
   const running = await w.provisioner({ PANEL_READ_TIMEOUT_MS: 60_000, PANEL_WRITE_TIMEOUT_MS: 60_000 })
   const requests = await Promise.all(Array.from({ length: ACCOUNTS_AT_ONCE + more }, () => w.request()))
   const at = (step: string): number => requests.filter(({ claim_id }) => w.said(claim_id).some(({ name, data }) => name === 'progressed' && (data as { step: string }).step === step)).length
-  while (at('queued') < requests.length || at('account') < ACCOUNTS_AT_ONCE) await new Promise(setImmediate)
-  t.equal(at('account'), ACCOUNTS_AT_ONCE, 'is told that it waits, and nobody prepares for what the panel will not take soon')
+  while (at('account') < ACCOUNTS_AT_ONCE || (await w.claimStore.raw.jsm.consumers.info('CLAIMS', 'provisioner-claims')).num_ack_pending < requests.length) await new Promise(setImmediate)
+  t.same([at('queued'), at('account')], [ACCOUNTS_AT_ONCE, ACCOUNTS_AT_ONCE], 'is taken in hand in turn: nobody prepares for what the panel will not take soon')
   const began = Date.now()
   await running.stop()
   t.ok(Date.now() - began < 15_000, 'and hands all of them back when it stops')
+})
+
+t.test('whose turn it is once', async (t) => {
+  const w = await world(t, { panel: { knobs: { rateLimit: 6_000 } } })
+  await w.provisioner({ PANEL_CONCURRENCY: 64, PANEL_WRITE_TIMEOUT_MS: 120_000 })
+  w.panel.setWings({ install: 'never' })
+  const [first, second] = [await w.request(), await w.request()]
+  while (w.panel.state().servers.length < 2) await new Promise(setImmediate)
+  w.panel.setKnobs({ passwordHashMs: 60_000, workers: 2 * ACCOUNTS_AT_ONCE })
+  const crowd = await Promise.all(Array.from({ length: ACCOUNTS_AT_ONCE + 1 }, () => w.request()))
+  while (crowd.filter(({ claim_id }) => w.said(claim_id).length > 0).length < ACCOUNTS_AT_ONCE) await new Promise(setImmediate)
+  w.panel.setKnobs({ answerNext: [{ route: 'GET /servers', status: 503, times: 1 }] })
+  while (w.lines.filter((line) => line.includes('event.postponed')).length < 2) await new Promise(setImmediate)
+  for (const { id } of w.panel.state().servers) w.panel.installFinished(id, true)
+  ready(await w.ended(first.claim_id))
+  ready(await w.ended(second.claim_id))
+  t.equal(crowd.filter(({ claim_id }) => w.said(claim_id).length > 0).length, ACCOUNTS_AT_ONCE, 'waits behind no newcomers when it comes again')
 })
 
 t.test('a provisioner that stops', async (t) => {
