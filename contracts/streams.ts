@@ -72,6 +72,8 @@ export interface ConsumerDefinition {
   readonly events: readonly EventDefinition[]
   /** How many messages may be in work at once. 1 keeps the order, and lets one failing message hold back those behind it. */
   readonly maxAckPending: number
+  /** So many of them are handled at once by one process; all where it is not said. The others wait here, where what fails is none of those that hold them up. */
+  readonly atOnce?: number
   /** Without a sign of life for this long, a message is delivered again: so long a killed process holds up its work. Long work sends signs of life by itself. */
   readonly ackWaitMs: number
   /** After this many deliveries a message goes to DEAD_LETTERS. */
@@ -85,7 +87,8 @@ const consumer = (name: string, service: ServiceName, events: readonly EventDefi
   maxAckPending: 64, ackWaitMs: 10 * SECOND, deliveriesMax: 12, delayMsFirst: 500, delayMsMax: 5 * MINUTE, ...policy,
 })
 
-export const claimStoreServers = consumer('claim-store-servers', 'claim-store', [serverReady, serverFailed, serverDeleted])
+/** A few at a time: NATS takes what one connection writes one after the other, and whoever claims would wait for all servers that got ready in the same moment. */
+export const claimStoreServers = consumer('claim-store-servers', 'claim-store', [serverReady, serverFailed, serverDeleted], { atOnce: 4 })
 /** One at a time: a leave and the return after it must not change places. */
 export const claimStoreMembers = consumer('claim-store-members', 'claim-store', [memberJoined, memberLeft], { maxAckPending: 1, delayMsMax: 30 * SECOND })
 export const claimStoreDeletions = consumer('claim-store-deletions', 'claim-store', [deletionConfirmed, deletionRefuted, deletionPostponed])

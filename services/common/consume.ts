@@ -64,7 +64,7 @@ export function consume ({ js, definition, handlers, checkCause, log, metrics }:
   const { name: consumer, stream } = definition
   const inHand = new Set<Promise<unknown>>()
   /** The server keeps this limit too, but knows nothing of replays. */
-  const inTurn = pLimit(definition.maxAckPending)
+  const inTurn = pLimit(definition.atOnce ?? definition.maxAckPending)
   const undone = new Map<number, number>()
   let messages: ConsumerMessages | undefined
   let stopping = false

@@ -94,6 +94,26 @@ t.test('a handler', async (t) => {
   await subscription.stop()
 })
 
+t.test('where only a few are to be handled at once, the others wait', async (t) => {
+  const [bot, reaper] = [await busOf(t, 'bot'), await busOf(t, 'reaper')]
+  const few = { ...reaperMembers, name: 'few-test', maxAckPending: 10, atOnce: 2 }
+  await reaper.raw.jsm.consumers.add('MEMBERS', { durable_name: few.name, ack_policy: 'explicit', deliver_policy: 'new', max_ack_pending: few.maxAckPending })
+  let [atOnce, most, done] = [0, 0, 0]
+  const going = Promise.withResolvers<void>()
+  const all = Promise.withResolvers<void>()
+  reaper.consume(few, [on(memberLeft, async () => {
+    most = Math.max(most, ++atOnce)
+    await going.promise
+    atOnce--
+    if (++done === 5) all.resolve()
+  })])
+  for (let n = 0; n < 5; n++) await bot.publish(memberLeft, { key: `few-${n}`, data: leaving() })
+  while ((await reaper.raw.jsm.consumers.info('MEMBERS', few.name)).num_ack_pending < 5) await new Promise(setImmediate)
+  going.resolve()
+  await all.promise
+  t.equal(most, 2)
+})
+
 t.test('work longer than the acknowledgement wait is not delivered again', async (t) => {
   const bot = await busOf(t, 'bot')
   const slow = { ...reaperMembers, name: 'slow-test', ackWaitMs: 300 }
