@@ -25,7 +25,7 @@ interface Waiter { readonly uuid: string, readonly deadlineAt: number, readonly 
 
 const PAGE = 100
 /** So many who came since the last look do not wait for the next: otherwise all servers of a crowd that were done within an interval would be seen in the same moment, and their claims hold each other up. At the panel's own limit, two claims a second, it is a look every 2.5 s instead of 3. */
-const NEWCOMERS_MAX = 5
+export const NEWCOMERS_MAX = 5
 /** But a look is never sooner after the one before than this share of the interval. */
 const HURRY = 1 / 6
 
