@@ -78,7 +78,7 @@ export function createBreaker (system: System, directory: string, names: readonl
 
   async function killLeader (): Promise<() => Promise<void>> {
     // Between two leaders nobody answers.
-    const name = await until('the ledger has a leader', async () => await withStreams(system, async (jsm) => (await jsm.streams.info('CLAIMS')).cluster?.leader), { waitMs: 30_000 })
+    const name = await until('the ledger has a leader', async () => await withStreams(system, async (jsm) => (await jsm.streams.info('CLAIMS')).cluster?.leader))
     const node = system.nats.nodes.get(name)
     if (!node) throw new Error(`the leader is ${name}, which is none of the nodes`)
     deadNodes.add(name)
