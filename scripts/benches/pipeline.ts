@@ -67,17 +67,19 @@ async function hops (system: System, count: number, perSecond: number): Promise<
   await jsm.streams.add({ name: 'BENCH', subjects: ['bench.*'] })
   const ends = new Map<string, () => void>()
   const readers: ConsumerMessages[] = []
+  const inHand = new Set<Promise<void>>()
   for (let hop = 1; hop <= HOPS; hop++) {
     await jsm.consumers.add('BENCH', { durable_name: `hop${hop}`, filter_subject: `bench.${hop}`, ack_policy: AckPolicy.Explicit })
     const messages = await (await js.consumers.get('BENCH', `hop${hop}`)).consume()
     readers.push(messages)
     void (async () => {
       for await (const message of messages) {
-        void (async () => {
+        const work = (async () => {
           if (hop < HOPS) await js.publish(`bench.${hop + 1}`, message.data, { msgID: `${message.headers?.get('n')}:${hop}`, headers: message.headers ?? undefined as never })
           else ends.get(message.headers?.get('n') ?? '')?.()
           await message.ackAck()
-        })()
+        })().finally(() => inHand.delete(work))
+        inHand.add(work)
       }
     })()
   }
@@ -88,6 +90,7 @@ async function hops (system: System, count: number, perSecond: number): Promise<
     await js.publish('bench.1', BODY, { msgID: `${n}:0`, headers: head })
     await ended
   })
+  await Promise.all(inHand)
   for (const messages of readers) await messages.close()
   await jsm.streams.delete('BENCH')
   await connection.close()
