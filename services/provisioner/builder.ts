@@ -96,7 +96,7 @@ export function createBuilder (options: BuilderOptions): Builder {
     for (let round = 0; round < ROUNDS_MAX; round++) {
       if (work.signal.aborted) throw stopping()
       const next = nextStep(work.progress)
-      if (next !== 'account') work.turn?.end()
+      if (next !== 'account') endTurn(work)
       if (next === 'nothing') return
       if (next === 'say_ready') return await sayReady(work)
       if (next === 'say_failed') return await sayFailed(work)
@@ -249,12 +249,11 @@ export function createBuilder (options: BuilderOptions): Builder {
   const create = createCreation({ panel, inventory, register, lostCreateWaitMs, now, save, say })
   const turns = createTurns(ACCOUNTS_AT_ONCE)
   const accountInTurn = async (work: Work): Promise<void> => {
-    const turn = work.turn ?? await turns.take(work.signal)
+    work.turn ??= await turns.take(work.signal)
     try {
       await account(work)
     } finally {
-      turn.end()
-      delete work.turn
+      endTurn(work)
     }
   }
   const steps = { account: accountInTurn, create, discard, install, probe, cleanup } as const
@@ -285,6 +284,12 @@ export function createBuilder (options: BuilderOptions): Builder {
   }
 
   return { build }
+}
+
+/** An account that has to be made once more waits for another turn. */
+function endTurn (work: Work): void {
+  work.turn?.end()
+  delete work.turn
 }
 
 const isFailureCode = (code: string): code is FailureCode => (FAILURE_CODES as readonly string[]).includes(code)
