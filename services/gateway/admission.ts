@@ -22,9 +22,9 @@ export interface Admission {
 const PATIENCE_MS = 2_000
 const AGAIN_EVERY_MS = 100
 
-export function createAdmission (bucket: Pick<Bucket, 'glance'>): Admission {
+export function createAdmission (bucket: Pick<Bucket, 'get'>): Admission {
   return {
-    isClosed: async () => await patiently(async () => (await bucket.glance(KEY))?.text() === CLOSED, { until: performance.now() + PATIENCE_MS, everyMs: AGAIN_EVERY_MS }),
+    isClosed: async () => await patiently(async () => (await bucket.get(KEY))?.text() === CLOSED, { until: performance.now() + PATIENCE_MS, everyMs: AGAIN_EVERY_MS }),
   }
 }
 

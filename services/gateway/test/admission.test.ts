@@ -69,9 +69,9 @@ t.test('NATS that answers nobody for a moment turns nobody away', async (t) => {
   const bucket = await gateway.bucket(admissionBucket)
   let asked = 0
   const admission = createAdmission({
-    glance: async (key) => {
+    get: async (key) => {
       if (++asked === 1) throw transient('NATS_UNAVAILABLE', 'no responders')
-      return await bucket.glance(key)
+      return await bucket.get(key)
     },
   })
   t.equal(await admission.isClosed(), false)
