@@ -171,7 +171,7 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
       const decoded = decodeAs(LEDGER_EVENTS, attributes, { subject, data })
       if (!decoded) return undefined
       const { id, type, time } = decoded.event
-      return { id: apart(id), type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
+      return { id: copied(id), type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
     } catch (error) {
       log.error({ sequence: seq, code: codeOf(error) }, 'the ledger holds a message that is no decision')
       return undefined
@@ -297,7 +297,7 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
 }
 
 /** A string that V8 cut from another keeps all of that in memory: from an id that is kept for a member hung all headers of its event. */
-const apart = (text: string): string => Buffer.from(text).toString()
+const copied = (text: string): string => Buffer.from(text).toString()
 
 /** How long a member waited for the end of what they asked for. */
 function sinceAsked (claim: Claim, { type }: ClaimEvent): { since?: Date } {

@@ -1,7 +1,7 @@
 // The ledger's own proof of authorship: every decision carries a MAC under a key that only claim-stores have. Rights on a subject are no such
 // proof: the server itself can be made to write there (contracts/access.ts), and who may write to NATS's disk needs no rights. Pure.
 import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
-import { attributesOf, MAC_HEADER, type Attributes } from '../common/envelope.ts'
+import { attributesOf, MAC_HEADER, type EventAttributes } from '../common/envelope.ts'
 
 export interface Signed { readonly subject: string, readonly id: string, readonly type: string, readonly time: string, readonly body: string | Uint8Array }
 
@@ -11,7 +11,7 @@ export interface Mac {
   readonly sign: (message: Signed) => string
   readonly verify: (message: Signed, mac: string) => boolean
   /** The same for a message as it is stored. `attributes`: what its header says, where that was read before. */
-  readonly isOurs: (message: Stored, attributes?: Attributes) => boolean
+  readonly isOurs: (message: Stored, attributes?: EventAttributes) => boolean
 }
 
 /** Several keys by comma: the first signs, and what any of them signed is believed. A key that signed once stays in the list, as the ledger stays. */
@@ -29,8 +29,7 @@ export function createMac (ledgerKeys: string): Mac {
   return {
     verify,
     sign: (message) => digest(keys[0] as KeyObject, message).toString('base64url'),
-    isOurs: ({ subject, header, data }, { id, type, time } = attributesOf(header)) => {
-      return !Number.isNaN(time.getTime()) && verify({ subject, id, type, time: time.toISOString(), body: data }, header?.get(MAC_HEADER) ?? '')
-    },
+    isOurs: ({ subject, header, data }, { id, type, time } = attributesOf(header)) =>
+      !Number.isNaN(time.getTime()) && verify({ subject, id, type, time: time.toISOString(), body: data }, header?.get(MAC_HEADER) ?? ''),
   }
 }

@@ -61,10 +61,10 @@ export function encodeEvent<Schema extends TObject> (definition: EventDefinition
   return { id, headers: h, body: JSON.stringify(event.data) }
 }
 
-export interface Attributes { readonly specversion: string, readonly type: string, readonly author: ServiceName, readonly id: string, readonly time: Date, readonly correlation: string, readonly causation: string, readonly trace: string | undefined }
+export interface EventAttributes { readonly specversion: string, readonly type: string, readonly author: ServiceName, readonly id: string, readonly time: Date, readonly correlation: string, readonly causation: string, readonly trace: string | undefined }
 
 /** What the headers say, unchecked. */
-export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): Attributes {
+export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): EventAttributes {
   const header = (name: string): string => headers?.get(name) ?? ''
   const [source, trace] = [header('ce-source'), header('ce-traceparent')]
   return {
@@ -82,7 +82,7 @@ export function decodeEvent (definitions: readonly EventDefinition[], { subject,
 }
 
 /** The same where the headers were read before. */
-export function decodeAs (definitions: readonly EventDefinition[], { specversion, type, author, id, time, correlation, causation, trace }: Attributes, message: { subject: string, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
+export function decodeAs (definitions: readonly EventDefinition[], { specversion, type, author, id, time, correlation, causation, trace }: EventAttributes, message: { subject: string, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
   if (specversion !== '1.0' || type === '') throw permanent('MESSAGE_INVALID', 'not a CloudEvent')
   const definition = definitions.find((candidate) => candidate.type === type)
   if (!definition) return undefined
