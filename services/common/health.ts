@@ -1,6 +1,6 @@
 // The internal port: /healthz (the process is alive), /readyz (it can do its work), /metrics. Never reachable from outside.
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createServer } from './http.ts'
 import type { Metrics } from './metrics.ts'
 
 /** Each check says in one word why it is not ready, or `ok`. Must not hang: it is given a second. */

@@ -1,9 +1,9 @@
 // Every error leaves in one shape, in the caller's language, without a word of what is behind it.
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ErrorBody } from '../../contracts/http.ts'
 import { codeOf } from '../common/fault.ts'
+import { STATUS_CODES } from '../common/http.ts'
 import type { Log } from '../common/log.ts'
 import type { Messages } from '../common/phrases.ts'
 import type { App } from './gateway.ts'
