@@ -12,4 +12,5 @@ export const SERVICES: Readonly<Record<Serving, string>> = {
   bot: 'Speaks with WhatsApp: who is in the group, and what members are told',
 }
 
-export const SERVICE_NAMES: readonly string[] = Object.keys(SERVICES)
+export const SERVICE_NAMES = Object.keys(SERVICES) as readonly Serving[]
+export const isServing = (name: string): name is Serving => Object.hasOwn(SERVICES, name)

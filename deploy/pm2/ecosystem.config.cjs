@@ -4,7 +4,7 @@
 const { existsSync, readFileSync } = require('node:fs')
 const { join, resolve } = require('node:path')
 const { parseEnv } = require('node:util')
-const { NODE_ARGS, PROCESS_ENV } = require('../process.ts')
+const { nodeArgsFor, PROCESS_ENV } = require('../process.ts')
 
 const environment = process.env.KLAIM_ENV_DIRECTORY ?? '/etc/klaim/env'
 const logs = process.env.KLAIM_LOG_DIRECTORY ?? '/var/log/klaim'
@@ -28,7 +28,7 @@ const service = (name, defaults = {}) => ({
   args: [name],
   cwd: resolve(__dirname, '../..'),
   interpreter: 'node',
-  node_args: [...NODE_ARGS],
+  node_args: nodeArgsFor(name),
   exec_mode: 'fork',
   instances: 1,
   wait_ready: true,

@@ -1,8 +1,8 @@
 // What PM2 starts, with the name of a service: PM2 imports a script instead of running it, so that `import.meta.main` of the service's own main.ts says no.
-import { SERVICE_NAMES } from '../../contracts/services.ts'
+import { isServing } from '../../contracts/services.ts'
 
-const name = process.argv[2] ?? ''
-if (!SERVICE_NAMES.includes(name)) {
+const [, , name = ''] = process.argv
+if (!isServing(name)) {
   process.stderr.write(`pm2: there is no service "${name}"\n`)
   process.exit(78)
 }

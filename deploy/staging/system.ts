@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { closeSync, cpSync, mkdirSync, openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { NODE_ARGS, PROCESS_ENV } from '../process.ts'
+import { NODE_ARGS, OWN_NODE_ARGS, PROCESS_ENV } from '../process.ts'
 import { openDirectory } from '../secrets/directory.ts'
 import { natsSeedsIn, startKlaimNats, type KlaimNats } from './klaim-nats.ts'
 import { linkBot } from './link.ts'
@@ -123,7 +123,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     const main = `services/${service}/main.ts`
     return {
       // The bootstrap that trusts the double of WhatsApp: without it the bot refuses any address but WhatsApp's own.
-      args: service === 'bot' ? ['--import', './deploy/staging/whatsapp/trust-root.ts', main] : [main],
+      args: [...OWN_NODE_ARGS[service], ...(service === 'bot' ? ['--import', './deploy/staging/whatsapp/trust-root.ts'] : []), main],
       env: {
         NATS_URL: nats.url, HEALTH_PORT: String(healthPorts.get(name)), ...settings[service](name.endsWith('-2')), ...secrets.envFor(service),
         ...options.env?.all, ...options.env?.[service], ...options.env?.[name],

@@ -1,6 +1,6 @@
 // The six services: known to NATS, of one version, and able to do their work.
 import { Svcm } from '@nats-io/services'
-import { SERVICE_NAMES } from '../../contracts/services.ts'
+import { isServing, SERVICE_NAMES } from '../../contracts/services.ts'
 import { defineCheck, no, Unseen, verdictOf, type Finding } from './check.ts'
 import { ask } from './http.ts'
 import { ANSWERS } from './world.ts'
@@ -24,7 +24,7 @@ export const servicesRegistered = defineCheck('services-registered', [], async (
 })
 
 export function judgeRegistered (found: ReadonlyArray<{ name: string, version: string }>): Finding {
-  const ours = found.filter(({ name }) => SERVICE_NAMES.includes(name))
+  const ours = found.filter(({ name }) => isServing(name))
   const versions = [...new Set(ours.map(({ version }) => version))].toSorted()
   const missing = SERVICE_NAMES.filter((service) => !ours.some(({ name }) => name === service))
   if (missing.length > 0) return no(`${missing.join(', ')}: not there`, 'start it; its log says why it ended')

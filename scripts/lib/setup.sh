@@ -15,6 +15,7 @@
 #   ensure_node_exporter  exports NODE_EXPORTER, for tests of dashboards
 #   ensure_k6             exports K6, for scripts/load
 #   ensure_redis          exports REDIS_SERVER, for what Klaim is measured against
+#   ensure_packed         exports KLAIM_PACKED, a directory with the services as they are in the image, packed and compiled, for benches
 #   ensure_baseline       exports BASELINE, a directory with deploy/load/baseline-bullmq and its packages
 
 klaim_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -359,6 +360,26 @@ ensure_baseline() {
   (cd "$BASELINE" && run_quietly "$log" npm ci --ignore-scripts --prefer-offline --no-audit --no-fund --loglevel=error --fetch-timeout=60000) || fail 'npm ci failed (its last lines are above). Connect and run this again.'
   rm -f "$log"
   touch "$BASELINE/.complete"
+}
+
+# Made anew each time: it takes seconds, and what it is made from is what is being worked on.
+ensure_packed() {
+  local service log
+  export KLAIM_PACKED=$klaim_cache/packed
+  rm -rf "$KLAIM_PACKED"
+  mkdir -p "$KLAIM_PACKED"/{deploy/staging/whatsapp,services}
+  (
+    cd "$klaim_root"
+    cp -R package.json config contracts "$KLAIM_PACKED"
+    for service in common bot claim-store gateway notifier provisioner reaper; do cp -R "services/$service" "$KLAIM_PACKED/services"; done
+    cp deploy/{precompile,process}.ts "$KLAIM_PACKED/deploy"
+    cp deploy/staging/whatsapp/{trust-root,root-key}.ts "$KLAIM_PACKED/deploy/staging/whatsapp"
+  )
+  export NODE_COMPILE_CACHE=$KLAIM_PACKED/compiled
+  log=$(mktemp)
+  (cd "$KLAIM_PACKED" && run_quietly "$log" node "$klaim_root/deploy/pack.ts" . services/*/main.ts services/common/tracing-export.ts deploy/staging/whatsapp/trust-root.ts && run_quietly "$log" node deploy/precompile.ts) ||
+    fail 'The services could not be packed; the last lines of why are above.'
+  rm -f "$log"
 }
 
 # The go on PATH, if it is new enough for the module.

@@ -11,6 +11,7 @@ const DO_NOT_NEED_THEIRS: Readonly<Record<string, string>> = {
   '@scarf/scarf': 'it tells its makers who installs it, and does nothing else',
   '@whiskeysockets/baileys': 'it looks whether Node is 20 or newer; ours is 24',
   'cpu-features': 'it builds what tells ssh2 of the processor; ssh2 does without',
+  esbuild: 'it looks whether its program is there, and puts it in the place of a script that only starts it',
   protobufjs: 'it warns of version numbers that are written in a way it does not like',
   ssh2: 'it builds a faster cipher; by ssh testcontainers reaches engines elsewhere, and the tests use the one here',
 }

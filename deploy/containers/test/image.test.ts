@@ -98,11 +98,12 @@ t.test('the Node of the image is the one that everything is tested with', async 
 })
 
 t.test('the image', async (t) => {
-  t.same([...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, from = '']) => from).filter((from) => !/^\$\{(NODE|NATS)_IMAGE\}$|^(services|operator)$/.test(from)), [], 'comes from what is named above')
+  t.same([...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, from = '']) => from).filter((from) => !/^\$\{(NODE|NATS)_IMAGE\}$|^(packages|services|operator)$/.test(from)), [], 'comes from what is named above')
   t.match(dockerfile, /^USER node$/m, 'runs as somebody who is not root')
   t.match(dockerfile, /^ENV .*NODE_COMPILE_CACHE=\/klaim\/compiled$/m, 'finds its programs compiled')
   t.match(dockerfile, /^HEALTHCHECK .*health\.ts"\]$/m, 'says whether it is well')
-  t.match(dockerfile, /npm ci --omit=dev --omit=optional/, 'holds packages of production alone')
+  t.match(dockerfile, /COPY --from=packed \/packed\/ \//, 'holds what its programs need of packages')
+  t.notMatch(dockerfile.split(/^FROM \$\{NODE_IMAGE\} AS services$/m)[1] ?? '', /node_modules/, 'and nothing else of them')
   t.match(dockerfile.trim(), /FROM services AS klaim$/, 'is the one of the services where none is named')
   t.notMatch(dockerfile, /^ADD |curl |wget |apt-get|--mount=type=secret/m, 'and gets nothing from elsewhere')
 })
