@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Pool } from 'undici'
 import { startSystem, type System, type SystemOptions } from '../../deploy/staging/system.ts'
 import { numberOf } from '../../services/test/crowd.ts'
+import { PROGRAMS } from './service-process.ts'
 
 /** Of a node of the double; nobody claims more than two nodes have in the time of a bench. */
 const PORTS_MAX = 1_000
@@ -31,6 +32,7 @@ export async function withSystem<Result> (options: SystemOptions, work: (system:
   const { members = 5, env = {} } = options
   const system = await startSystem({
     ...options,
+    rootOf: (name) => name === 'panel' || name === 'whatsapp' ? undefined : PROGRAMS,
     env: {
       ...env,
       gateway: { TRUST_PROXY: '127.0.0.1/32', ...env.gateway },

@@ -4,11 +4,12 @@ import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { NODE_ARGS, PROCESS_ENV } from '../../deploy/process.ts'
+import { nodeArgsFor, PROCESS_ENV } from '../../deploy/process.ts'
 import { freePort } from '../../deploy/staging/nats/nats-server.ts'
 import { SERVICES, type Service, type System } from '../../deploy/staging/system.ts'
 
-const ROOT = resolve(import.meta.dirname, '../..')
+/** Where services are started: packed as in the image (scripts/bench), or as they are. */
+export const PROGRAMS = process.env['KLAIM_PACKED'] ?? resolve(import.meta.dirname, '../..')
 const READY_MS_MAX = 120_000
 
 export interface ServiceProcess {
@@ -24,8 +25,8 @@ export async function startService (service: Service, env: Readonly<Record<strin
   const log = join(directory, `${service}.log`)
   const output = openSync(log, 'a', 0o600)
   const began = performance.now()
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...NODE_ARGS, `services/${service}/main.ts`], {
-    cwd: ROOT, stdio: ['ignore', output, output],
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...nodeArgsFor(service), `services/${service}/main.ts`], {
+    cwd: PROGRAMS, stdio: ['ignore', output, output],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', ...PROCESS_ENV, HEALTH_PORT: String(port), ...env },
   })
   closeSync(output)

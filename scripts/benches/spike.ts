@@ -21,14 +21,14 @@ export interface Spike {
   readonly overtaken: readonly number[]
 }
 
-/** Members `from` to `from + count` within a minute. Throws where one is refused or fails. */
-export async function spike (system: System, from: number, count: number): Promise<Spike> {
+/** Members `from` to `from + count` within a minute, or as long as is said. Throws where one is refused or fails. */
+export async function spike (system: System, from: number, count: number, withinMs = 60_000): Promise<Spike> {
   const visitors = visitorsOf(system)
   try {
     const before = callsOf((await panelState(system)).requests).all
     const began = Date.now()
     const asked: Array<{ member: number, claimId: string, at: number }> = []
-    await atRate(count, count / 60, async (n) => {
+    await atRate(count, count / withinMs * 1_000, async (n) => {
       const at = Date.now()
       asked.push({ member: from + n, claimId: await visitors.claim(from + n), at })
     })
