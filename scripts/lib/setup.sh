@@ -377,7 +377,7 @@ ensure_packed() {
   )
   export NODE_COMPILE_CACHE=$KLAIM_PACKED/compiled
   log=$(mktemp)
-  (cd "$KLAIM_PACKED" && run_quietly "$log" node "$klaim_root/deploy/pack.ts" . services/*/main.ts services/common/tracing-export.ts deploy/staging/whatsapp/trust-root.ts && run_quietly "$log" node deploy/precompile.ts) ||
+  (cd "$KLAIM_PACKED" && run_quietly "$log" node "$klaim_root/deploy/pack.ts" . services/*/main.ts services/common/tracing-export.ts deploy/staging/whatsapp/trust-root.ts && run_quietly "$log" node deploy/precompile.ts deploy/staging/whatsapp/trust-root.ts) ||
     fail 'The services could not be packed; the last lines of why are above.'
   rm -f "$log"
 }

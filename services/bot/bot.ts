@@ -29,6 +29,7 @@ import { serveInternal } from './internal-http.ts'
 import { acquireLease, type Term } from './lease.ts'
 import { witnessDeletions } from './ledger-witness.ts'
 import { createLibraryLog } from './library-log.ts'
+import { letGoOfContexts } from './library-timers.ts'
 import { createNewLogin } from './login.ts'
 import { createMembershipCheck } from './membership-check.ts'
 import { createBotMetrics, type ConnectionState } from './metrics.ts'
@@ -57,6 +58,7 @@ const LIVE_MS_MAX = 15_000
 export async function startBot (config: BotConfig, { log, metrics, now }: Runtime, terminal = (text: string): void => { process.stderr.write(text) }): Promise<Running> {
   checkAddress(config.WHATSAPP_URL)
   silenceConsole(log)
+  letGoOfContexts()
   const cipher = createCipher(config.SESSION_KEY)
   const open = await createOpener(config.LOGIN_PRIVATE_KEYS)
   const messages = loadMessages(config.MESSAGES_DIR)
