@@ -58,7 +58,7 @@ export interface LedgerOptions {
 }
 
 /** A page that is on its way. */
-interface Ahead { readonly from: number, readonly page: Promise<StoredMessage[]> }
+interface Ahead { readonly from: number, readonly page: Promise<StoredMessage[]>, beyond: Ahead | undefined }
 
 /** Resolves when the projection has caught up. */
 export async function openLedger (options: LedgerOptions): Promise<Ledger> {
@@ -135,19 +135,28 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
 
   /** Takes what comes after `sequence`. Where that was a whole page, the next one is asked for meanwhile, and is the answer. */
   async function readOn (ahead: Ahead | undefined): Promise<Ahead | undefined> {
-    const found = await (ahead?.from === sequence + 1 ? ahead.page : pageAt(sequence + 1))
+    const asked = ahead?.from === sequence + 1 ? ahead : askFrom(sequence + 1)
+    const found = await asked.page
     const last = found.at(-1)
-    const from = found.length === READ_AT_ONCE && last ? last.seq + 1 : undefined
-    const next = from === undefined ? undefined : { from, page: pageAt(from) }
-    // What becomes of it is told to who waits for it.
-    next?.page.catch(() => {})
-    // It goes out before these are taken in.
+    let next: Ahead | undefined
+    if (found.length === READ_AT_ONCE && last) {
+      const from = last.seq + 1
+      next = asked.beyond?.from === from ? asked.beyond : askFrom(from)
+      // Where nothing was erased it is known by now where the page after the next will begin, and nobody has to wait for it.
+      if (from === asked.from + READ_AT_ONCE) next.beyond = askFrom(from + READ_AT_ONCE)
+    }
+    // They go out before these are taken in.
     await setImmediate()
     for (const message of found) take(message)
     return next
   }
 
-  const pageAt = async (from: number): Promise<StoredMessage[]> => await pageOf(jsm, STREAM, { from, size: READ_AT_ONCE })
+  function askFrom (from: number): Ahead {
+    const page = pageOf(jsm, STREAM, { from, size: READ_AT_ONCE })
+    // What becomes of it is told to who waits for it.
+    page.catch(() => {})
+    return { from, page, beyond: undefined }
+  }
 
   function take (message: StoredMessage): void {
     const record = recordOf(message)
