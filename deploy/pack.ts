@@ -21,6 +21,8 @@ function partsOf (specifier: string): { name: string, part: string } {
   const [, name = '', part = 'index'] = /^((?:@[^/]+\/)?[^/]+)(?:\/(.+))?$/.exec(specifier) ?? []
   return { name, part: part.replace(/\.js$/, '') }
 }
+/** Where it is packed, without its ending. */
+const placeOf = (specifier: string): string => Object.values(partsOf(specifier)).join('/')
 
 /** What programs of a directory import of packages, as they name it. Types are no import, as for Node. */
 async function importedBy (directory: string, programs: readonly string[]): Promise<string[]> {
@@ -93,7 +95,7 @@ export async function pack (directory: string, programs: readonly string[]): Pro
   if (wrong.length > 0) throw new Error(`for developers alone: ${wrong.join(', ')}`)
   const { metafile } = await build({
     absWorkingDir: ROOT, outdir: to, bundle: true, splitting: true, chunkNames: `${SHARED}/[hash]`, format: 'esm', platform: 'node', target: `node${process.versions.node}`, metafile: true, logLevel: 'error',
-    entryPoints: specifiers.map((specifier) => ({ in: `packed:${specifier}`, out: Object.values(partsOf(specifier)).join('/') })),
+    entryPoints: specifiers.map((specifier) => ({ in: `packed:${specifier}`, out: placeOf(specifier) })),
     // Names stay: they are in stacks, and some packages ask for them.
     minifyWhitespace: true, minifySyntax: true, legalComments: 'none',
     // What packages do without where it is missing, as it is in production: Baileys without what makes pictures and previews, others without what is for developers.
@@ -112,7 +114,7 @@ export async function pack (directory: string, programs: readonly string[]): Pro
     writeFileSync(join(to, name, 'package.json'), `${JSON.stringify({ ...manifest, type: 'module', exports }, null, 2)}\n`)
   }
   for (const specifier of specifiers) {
-    const names = Object.keys(await import(pathToFileURL(join(to, `${Object.values(partsOf(specifier)).join('/')}.js`)).href) as object)
+    const names = Object.keys(await import(pathToFileURL(join(to, `${placeOf(specifier)}.js`)).href) as object)
     const lost = Object.keys(await import(specifier) as object).filter((name) => name !== COMMONJS && !names.includes(name))
     if (lost.length > 0) throw new Error(`${specifier} lost ${lost.join(', ')}`)
   }

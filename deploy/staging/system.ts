@@ -15,7 +15,8 @@ import { stagingSecrets } from './secrets.ts'
 
 export const SERVICES = ['claim-store', 'provisioner', 'reaper', 'notifier', 'bot', 'gateway'] as const
 export type Service = typeof SERVICES[number]
-export type ProcessName = 'panel' | 'whatsapp' | Service | `${Service}-2`
+export type ServiceProcess = Service | `${Service}-2`
+export type ProcessName = 'panel' | 'whatsapp' | ServiceProcess
 
 export interface SystemOptions {
   /** Everything the system keeps: store, state, secrets, logs. Made if missing. */
@@ -32,8 +33,8 @@ export interface SystemOptions {
   readonly env?: Partial<Record<ProcessName | 'all', Record<string, string>>>
   /** Public ports; free ones where absent. */
   readonly ports?: { readonly gateway?: number, readonly panel?: number, readonly whatsapp?: number }
-  /** The checkout a process is started from, asked each time; undefined: this one. For two versions side by side. */
-  readonly rootOf?: (name: ProcessName) => string | undefined
+  /** The directory a service is started from, asked each time; undefined: this checkout, as for the doubles. For two versions side by side, and packed ones. */
+  readonly rootOf?: (name: ServiceProcess) => string | undefined
   /** How long a process may take to be ready, and a bot to be linked. */
   readonly readyMsMax?: number
   /** Told what is going on, in plain words. */
@@ -137,7 +138,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
     const log = openSync(at('logs', `${name}.log`), 'a', 0o600)
     // No process outlives this one, however this one ends.
     const child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, ...NODE_ARGS, ...description.args], {
-      cwd: options.rootOf?.(name) ?? ROOT, stdio: ['ignore', log, log],
+      cwd: (name === 'panel' || name === 'whatsapp' ? undefined : options.rootOf?.(name)) ?? ROOT, stdio: ['ignore', log, log],
       env: { PATH: process.env['PATH'], HOME: process.env['HOME'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], LANG: 'C.UTF-8', ...PROCESS_ENV, ...options.env?.[name], ...description.env, ...env },
     })
     closeSync(log)

@@ -39,7 +39,7 @@ t.test('a program that needs a package for developers is not packed', async (t) 
 
 t.test('the journey of a member', async (t) => {
   t.ok(existsSync(compiled), 'the services were compiled')
-  const system = await startJourneySystem({ rootOf: (name) => name === 'panel' || name === 'whatsapp' ? undefined : packed })
+  const system = await startJourneySystem({ rootOf: () => packed })
   t.teardown(async () => { await system.close() })
   await journey(t, system, 1, async () => {})
 })

@@ -32,7 +32,7 @@ export async function withSystem<Result> (options: SystemOptions, work: (system:
   const { members = 5, env = {} } = options
   const system = await startSystem({
     ...options,
-    rootOf: (name) => name === 'panel' || name === 'whatsapp' ? undefined : PROGRAMS,
+    rootOf: () => PROGRAMS,
     env: {
       ...env,
       gateway: { TRUST_PROXY: '127.0.0.1/32', ...env.gateway },

@@ -4,7 +4,7 @@ import t from 'tap'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { writeFileSync } from 'node:fs'
 import { STREAMS } from '../../contracts/streams.ts'
-import { SERVICES, type ProcessName, type Service } from '../../deploy/staging/system.ts'
+import { SERVICES, type Service } from '../../deploy/staging/system.ts'
 import { connectNats } from '../common/connect.ts'
 import { journey, serversMade, startJourneySystem } from './journey.ts'
 
@@ -12,9 +12,8 @@ const before = process.env['KLAIM_BEFORE'] ?? ''
 const newer = new Set<string>()
 /** The first of each service is of the version before, the second of this one; then a rollout changes that. */
 for (const service of SERVICES) newer.add(`${service}-2`)
-const isNewer = (name: ProcessName): boolean => newer.has(name) || name === 'panel' || name === 'whatsapp'
 
-const system = await startJourneySystem({ doubled: SERVICES, readyMsMax: 240_000, rootOf: (name) => isNewer(name) ? undefined : before })
+const system = await startJourneySystem({ doubled: SERVICES, readyMsMax: 240_000, rootOf: (name) => newer.has(name) ? undefined : before })
 t.teardown(() => system.close())
 
 async function walk (t: Parameters<typeof journey>[0], member: number, disturb: (step: number) => Promise<void>): Promise<void> {

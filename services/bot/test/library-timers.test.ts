@@ -16,8 +16,10 @@ function timerWithin (ms: number): { timer: NodeJS.Timeout, held: WeakRef<object
 /** A weak look keeps its object until the turn is over. */
 const nextTurn = async (): Promise<void> => { await new Promise((resolve) => { setImmediate(resolve) }) }
 
+const { setTimeout: before } = globalThis
+t.teardown(() => { globalThis.setTimeout = before })
+
 t.test('a timer of days does not keep what its context holds', async (t) => {
-  const { setTimeout: before } = globalThis
   const first = timerWithin(3 * 24 * 60 * 60_000)
   t.teardown(() => { clearTimeout(first.timer) })
   await nextTurn()
@@ -26,7 +28,6 @@ t.test('a timer of days does not keep what its context holds', async (t) => {
 
   letGoOfContexts()
   letGoOfContexts()
-  t.teardown(() => { globalThis.setTimeout = before })
   const second = timerWithin(3 * 24 * 60 * 60_000)
   t.teardown(() => { clearTimeout(second.timer) })
   await nextTurn()
@@ -36,6 +37,7 @@ t.test('a timer of days does not keep what its context holds', async (t) => {
 
 t.test('a short one is called in its context, with its arguments', async (t) => {
   letGoOfContexts()
+  t.not(globalThis.setTimeout, before)
   const content = {}
   const called = storage.run(content, async () => await new Promise<unknown[]>((resolve) => { setTimeout((...args: unknown[]) => { resolve([storage.getStore(), ...args]) }, 1, 'one', 2) }))
   t.same(await called, [content, 'one', 2])
