@@ -32,7 +32,7 @@ export interface PanelTimes {
   close (): void
 }
 
-/** Stands in front of the panel and looks at the clock. */
+/** Stands in front of the panel and looks at the clock. What it takes itself is not Klaim's, either, and goes with what the panel took. */
 export async function timed (panelUrl: string): Promise<PanelTimes> {
   const [took, installedAt] = [new Map<string, number>(), new Map<string, number>()]
   const read = async (stream: IncomingMessage): Promise<Buffer> => Buffer.concat(await stream.toArray() as Buffer[])
@@ -44,6 +44,7 @@ export async function timed (panelUrl: string): Promise<PanelTimes> {
       onward.end(body)
       const [answer] = await once(onward, 'response') as [IncomingMessage]
       const text = await read(answer)
+      answered.writeHead(answer.statusCode ?? 502, answer.headers).end(text)
       const ms = performance.now() - from
       if (asked.method === 'POST') {
         const { external_id: id } = JSON.parse(body.toString()) as { external_id?: string }
@@ -52,7 +53,6 @@ export async function timed (panelUrl: string): Promise<PanelTimes> {
         const { data, ...one } = JSON.parse(text.toString()) as { data?: Item[] } & Item
         for (const { attributes: { external_id: id, status } } of data ?? [one]) if (id !== null && status === null && !installedAt.has(id)) installedAt.set(id, Date.now())
       }
-      answered.writeHead(answer.statusCode ?? 502, answer.headers).end(text)
     })().catch(() => { answered.destroy() })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -108,7 +108,7 @@ async function storedAt (system: System, stream: string): Promise<Map<string, nu
   })
 }
 
-/** The panel's own limit is what the spike measures; here it is out of the way, and installs end at once. */
+/** The panel's own limit is what the spike measures; here it is out of the way, and installs end at once. They are then looked at every 250 ms instead of 3 s. */
 export const QUICK_PANEL = { PANEL_DOUBLE_RATE_LIMIT: '100000', PANEL_DOUBLE_LATENCY_MS: '0', PANEL_DOUBLE_PASSWORD_HASH_MS: '0', PANEL_DOUBLE_INSTALL_DELAY_MS: '0', PANEL_DOUBLE_START_DELAY_MS: '0' }
 
 export async function overheads (directory: string, perMinute: number, claims: number): Promise<{ floor: number[], added: number[], noticed: number[] }> {
@@ -161,7 +161,7 @@ export const pipeline: Bench = {
       figures.push(
         { what: `pipeline overhead at ${perMinute}/min, p50`, unit: 'ms', value: quantile(added, 0.5), floor: { what: 'five hops', value: quantile(floor, 0.5) } },
         { what: `pipeline overhead at ${perMinute}/min, p95`, unit: 'ms', value: quantile(added, 0.95), floor: { what: 'five hops', value: quantile(floor, 0.95) }, goal: atMost(5, 'ratio') },
-        { what: `until a finished install is noticed at ${perMinute}/min, p95 (one list for all, every 3 s or after five)`, unit: 's', value: quantile(noticed, 0.95) / 1_000 },
+        { what: `until a finished install is noticed at ${perMinute}/min, p95 (one list for all)`, unit: 's', value: quantile(noticed, 0.95) / 1_000 },
       )
     }
     return figures

@@ -66,18 +66,21 @@ export function createBuilder (options: BuilderOptions): Builder {
     // Who comes for the first time has nothing to go on with; of who comes again, it shows only in what is written down.
     const turn = count === 1 ? await turns.take(signal) : undefined
     try {
+      // Sealing and looking each take a while, and who comes for the first time needs a password as a rule.
+      const password = count === 1 ? passwordSealed() : undefined
+      password?.catch(() => {})
       const held = await look()
-      if (held !== 'over') await go(event, held, count, turn, signal)
+      if (held !== 'over') await go(event, held, count, turn, password, signal)
     } finally {
       turn?.end()
     }
   }
 
-  async function go (event: Event<typeof claimRequested.data>, held: Held | null, count: number, turn: Turn | undefined, signal: AbortSignal): Promise<void> {
+  async function go (event: Event<typeof claimRequested.data>, held: Held | null, count: number, turn: Turn | undefined, password: Work['password'], signal: AbortSignal): Promise<void> {
     const request = event.data
     const { claim_id, member_id, wa_jid: waJid } = request
     const work: Work = {
-      request, eventId: event.id, askedAt: event.time, signal, turn,
+      request, eventId: event.id, askedAt: event.time, signal, turn, password,
       identity: { memberId: member_id, waJid, email: emailOf(member_id, emailDomain) },
       progress: held?.progress ?? begun(claim_id, member_id), written: Promise.resolve(held), overwritten: Promise.resolve(), said: Promise.resolve(),
     }
@@ -165,12 +168,19 @@ export function createBuilder (options: BuilderOptions): Builder {
     work.written.catch(() => {})
   }
 
+  async function passwordSealed (): Promise<{ password: string, sealed: string }> {
+    const password = newPassword()
+    return { password, sealed: await seal(password) }
+  }
+
   /** The member's account, with the password that is written down sealed. Only then is its number written down. */
   async function account (work: Work): Promise<void> {
     const { request, identity, signal } = work
     say(work, 'account')
-    const password = newPassword()
-    await save(work, { ...work.progress, sealed_password: await seal(password), is_password_sure: false })
+    const { password, sealed } = await (work.password ?? passwordSealed())
+    // For an account that has to be made once more there is another.
+    delete work.password
+    await save(work, { ...work.progress, sealed_password: sealed, is_password_sure: false })
     const known = work.progress.user
     const { user, isPasswordSet } = known
       ? { user: await panel.user(known.id, 'create', signal), isPasswordSet: false }
@@ -246,7 +256,7 @@ export function createBuilder (options: BuilderOptions): Builder {
     await save(work, { ...begun(claim_id, progress.member_id), state: 'failed', ...(failure === undefined ? {} : { failure }) })
   }
 
-  const create = createCreation({ panel, inventory, register, lostCreateWaitMs, now, save, say })
+  const create = createCreation({ panel, inventory, register, lostCreateWaitMs, now, save, note, say })
   const turns = createTurns(ACCOUNTS_AT_ONCE)
   const accountInTurn = async (work: Work): Promise<void> => {
     work.turn ??= await turns.take(work.signal)

@@ -38,7 +38,7 @@ export const Config = Type.Object({
   /** How long a claim waits for a template version that is not registered yet (the gateway was updated first). */
   TEMPLATE_DEADLINE_MS: ms(5 * 60_000),
   INVENTORY_FRESH_MS: ms(60_000),
-  /** One call for all installs. */
+  /** One call for all installs. Oftener where the panel's limit is above 240 a minute, down to every 250 ms. */
   INSTALL_POLL_EVERY_MS: ms(3_000, 10),
   PROBE_EVERY_MS: ms(1_000, 10),
   PROBE_TIMEOUT_MS: ms(3_000, 10),

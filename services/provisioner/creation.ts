@@ -17,6 +17,7 @@ export interface CreationOptions {
   readonly lostCreateWaitMs: number
   readonly now: () => number
   readonly save: (work: Work, progress: Progress) => Promise<void>
+  readonly note: (work: Work, progress: Progress) => void
   readonly say: (work: Work, step: Step) => void
 }
 
@@ -25,7 +26,7 @@ const PORT_TRIES_MAX = 10
 const REFUSED_MS = 4_000
 
 /** The step may leave things as they were, or only a little clearer: the next round takes it again. */
-export function createCreation ({ panel, inventory, register, lostCreateWaitMs, now, save, say }: CreationOptions): (work: Work) => Promise<void> {
+export function createCreation ({ panel, inventory, register, lostCreateWaitMs, now, save, note, say }: CreationOptions): (work: Work) => Promise<void> {
   async function create (work: Work): Promise<void> {
     if (work.progress.create_sent_at !== undefined) return await settleLostCreate(work)
     const { request: { claim_id, template: name, template_version }, signal } = work
@@ -80,7 +81,7 @@ export function createCreation ({ panel, inventory, register, lostCreateWaitMs, 
     switch (made.outcome) {
       case 'created':
         inventory.worked(picked.node)
-        if (made.server) await adopt(work, template, made.server, sentAt.at)
+        if (made.server) adopt(work, template, made.server, sentAt.at)
         return 'settled'
       case 'lost':
         return 'settled'
@@ -94,7 +95,7 @@ export function createCreation ({ panel, inventory, register, lostCreateWaitMs, 
         else inventory.mark(picked.id, picked.node)
         const server = await panel.serverOfClaim(claim_id, 'create', signal)
         if (server) {
-          await adopt(work, template, server, sentAt.at)
+          adopt(work, template, server, sentAt.at)
           return 'settled'
         }
         // A create that Wings kept hanging may have left a container that holds the port: it stays reserved for a quarter of an hour.
@@ -122,17 +123,18 @@ export function createCreation ({ panel, inventory, register, lostCreateWaitMs, 
     const { create_sent_at: sentAt = 0 } = work.progress
     const found = await panel.serverOfClaim(claim_id, 'create', signal)
     const verdict = afterLostCreate(found, sentAt, now(), lostCreateWaitMs)
-    if (verdict === 'adopt' && found) return await adopt(work, await register.template(name, template_version), found, sentAt)
+    if (verdict === 'adopt' && found) return adopt(work, await register.template(name, template_version), found, sentAt)
     if (verdict === 'create_again') return await save(work, withoutServer(work.progress))
     if (typeof verdict === 'object') await sleep(Math.max(50, verdict.waitMs), signal)
   }
 
-  async function adopt (work: Work, template: Template, server: PanelServer, madeAt: number): Promise<void> {
+  /** That a create was sent is written down, and by that the server is found again. */
+  function adopt (work: Work, template: Template, server: PanelServer, madeAt: number): void {
     const { progress } = work
     const { allocation, id, uuid, identifier, userId, eggId, nodeId } = server
     if (userId !== progress.user?.id || eggId !== template.definition.egg) throw permanent('IDENTITY_CONFLICT', 'the server of the claim belongs to somebody else or is of another kind')
     if (!allocation) throw transient('PANEL_DOWN', 'the panel does not show the port of a server')
-    await save(work, {
+    note(work, {
       ...withoutServer(progress),
       port: { id: allocation.id, node: nodeId, host: inventory.hostOf(allocation, nodeId), port: allocation.port },
       server: { id, uuid, identifier, made_at: madeAt || now() },

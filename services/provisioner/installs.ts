@@ -15,7 +15,8 @@ export interface Installs {
 export interface InstallsOptions {
   /** Statuses of those that exist, of at most 100. */
   readonly read: (uuids: readonly string[], signal: AbortSignal) => Promise<Map<string, string | null>>
-  readonly everyMs: number
+  /** Asked anew before each wait. */
+  readonly everyMs: () => number
   readonly patienceMs: number
   readonly now: () => number
   readonly signal: AbortSignal
@@ -24,33 +25,30 @@ export interface InstallsOptions {
 interface Waiter { readonly uuid: string, readonly deadlineAt: number, readonly settle: (outcome: InstallOutcome) => void, readonly refuse: (error: unknown) => void }
 
 const PAGE = 100
-/** So many who came since the last look do not wait for the next: otherwise all servers of a crowd that were done within an interval would be seen in the same moment, and their claims hold each other up. At the panel's own limit, two claims a second, it is a look every 2.5 s instead of 3. */
-export const NEWCOMERS_MAX = 5
-/** But a look is never sooner after the one before than this share of the interval. */
-const HURRY = 1 / 6
+/** Of the panel's limit. 240 calls a minute, as a new panel allows, are a look every 3 s. */
+const SHARE_MAX = 1 / 12
+/** A look takes a worker of the panel some 20 ms and more, whatever its limit is. */
+const EVERY_MS_MIN = 250
+
+/**
+ * How often a panel with this limit for each window may be asked about installs. All servers that are done within an interval are seen in the same moment, and their
+ * claims hold each other up: the more claims a panel takes, the shorter the interval has to be. `limit`: null where it is not known.
+ */
+export const lookEveryMs = (atMostMs: number, limit: number | null, windowMs: number): number => limit === null ? atMostMs : Math.min(atMostMs, Math.max(EVERY_MS_MIN, windowMs / (limit * SHARE_MAX)))
 
 export function createInstalls ({ read, everyMs, patienceMs, now, signal }: InstallsOptions): Installs {
   const waiters = new Set<Waiter>()
   let timer: NodeJS.Timeout | undefined
   let failingSince: number | null = null
-  let newcomers = 0
   let isAsking = false
-  /** By `performance.now()`. */
-  let askedAt = -Infinity
 
   function pollLater (): void {
     if (waiters.size === 0 || isAsking || signal.aborted) return
-    // Once, by the newcomer who makes them enough.
-    if (timer === undefined || newcomers === NEWCOMERS_MAX) {
-      clearTimeout(timer)
-      timer = setTimeout(() => void poll(), newcomers < NEWCOMERS_MAX ? everyMs : Math.max(0, askedAt + everyMs * HURRY - performance.now()))
-    }
+    timer ??= setTimeout(() => void poll(), everyMs())
   }
 
   async function poll (): Promise<void> {
     isAsking = true
-    newcomers = 0
-    askedAt = performance.now()
     // Who comes while the call is under way is not in its question.
     const asked = [...waiters]
     try {
@@ -91,7 +89,6 @@ export function createInstalls ({ read, everyMs, patienceMs, now, signal }: Inst
         if (waiters.size === 0) {
           clearTimeout(timer)
           timer = undefined
-          newcomers = 0
         }
       }
       const stopped = (): void => { leave(); reject(stopping()) }
@@ -99,7 +96,6 @@ export function createInstalls ({ read, everyMs, patienceMs, now, signal }: Inst
       if (own.aborted) return reject(stopping())
       own.addEventListener('abort', stopped, { once: true })
       waiters.add(waiter)
-      newcomers++
       pollLater()
     }),
     pending: () => waiters.size,

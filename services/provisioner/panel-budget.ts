@@ -23,6 +23,8 @@ export interface PanelBudget {
   admit (lane: Lane, kind: Kind, signal: AbortSignal): Promise<Ticket>
   /** How many calls are left in this window, as far as we know; null before the first answer. */
   remaining (): number | null
+  /** Of a window, as the panel's last answer said it; null before the first. */
+  limit (): number | null
   /** Why nobody gets through at the moment; null where the panel answers. */
   awayBecause (): 'PANEL_DOWN' | 'PANEL_KEY_REFUSED' | null
 }
@@ -203,6 +205,7 @@ export function createPanelBudget ({ concurrency, windowMs, patienceMs, now }: B
       pump()
     }),
     awayBecause: () => away?.code ?? null,
+    limit: () => limit,
     remaining: () => limit === null ? null : Math.max(0, limit - used),
   }
 }

@@ -18,7 +18,7 @@ import { createDeleter } from './deleter.ts'
 import { createDeletionLooks } from './deletion-looks.ts'
 import { watchDrift } from './drift-watch.ts'
 import { createHealthCheck } from './health-check.ts'
-import { createInstalls } from './installs.ts'
+import { createInstalls, lookEveryMs } from './installs.ts'
 import { createInventory } from './inventory.ts'
 import { createProvisionerMetrics } from './metrics.ts'
 import { createPanelBudget } from './panel-budget.ts'
@@ -71,7 +71,7 @@ export async function createService (config: Readonly<Config>, { log, metrics, n
   const own = createProvisionerMetrics(registry, { installs: () => installs.pending() })
   const store = createProgressStore(provisioning)
   const inventory = createInventory({ read: async (id, lane, signal) => await panel.node(id, lane, signal), reservations: allocations, freshMs: config.INVENTORY_FRESH_MS, breakMs: config.NODE_BREAK_MS, now, random: Math.random, onRead: (node, free) => { own.freeAllocations.set({ node: String(node) }, free) }, log })
-  const installs = createInstalls({ read: async (uuids, signal) => await apart(async () => await panel.statuses(uuids, signal)), everyMs: config.INSTALL_POLL_EVERY_MS, patienceMs: config.PANEL_PATIENCE_MS, now, signal: waits.signal })
+  const installs = createInstalls({ read: async (uuids, signal) => await apart(async () => await panel.statuses(uuids, signal)), everyMs: () => lookEveryMs(config.INSTALL_POLL_EVERY_MS, budget.limit(), config.RATE_WINDOW_MS), patienceMs: config.PANEL_PATIENCE_MS, now, signal: waits.signal })
   const looks = createDeletionLooks({ read: async (claimIds, onSend) => await apart(async () => await panel.serversOfClaims(claimIds, 'delete', waits.signal, onSend)), atOnce: config.PANEL_CONCURRENCY, now })
   const removal = createRemoval({ panel, looks, now })
   const builder = createBuilder({

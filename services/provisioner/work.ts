@@ -16,6 +16,8 @@ export interface Work {
   readonly signal: AbortSignal
   /** Held until its account is made, or none is to be made. */
   turn?: Turn | undefined
+  /** Made in advance, for the first account. */
+  password?: Promise<{ readonly password: string, readonly sealed: string }> | undefined
   /** How far the claim is: written down, or on its way there. */
   progress: Progress
   /** Ends when all of `progress` is written down. */
