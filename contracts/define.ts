@@ -32,9 +32,20 @@ export function defineEvent<const Subject extends string, Schema extends TObject
   return { type: `klaim.${name}.v${version}`, authors, stream, subject, summary, data }
 }
 
+const patterns = new Map<string, readonly string[]>()
+/** What is literal in a subject, and the names of its placeholders, in turns. */
+function partsOf (subject: string): readonly string[] {
+  let parts = patterns.get(subject)
+  if (!parts) patterns.set(subject, parts = subject.split(/\{(\w+)\}/))
+  return parts
+}
+
 /** The subject on which this fact is said. Values are validated ids, so they cannot widen or inject a subject. */
-export function subjectOf<Schema extends TObject> (event: EventDefinition<Schema>, data: Static<Schema>): string {
-  return event.subject.replace(/\{(\w+)\}/g, (_, name: string) => String((data as Record<string, unknown>)[name]))
+export function subjectOf<Schema extends TObject> ({ subject }: EventDefinition<Schema>, data: Static<Schema>): string {
+  const parts = partsOf(subject)
+  let whole = parts[0] ?? ''
+  for (let n = 1; n < parts.length; n += 2) whole += `${String((data as Record<string, unknown>)[parts[n] ?? ''])}${parts[n + 1]}`
+  return whole
 }
 
 /** The subject with every placeholder as a wildcard: what a consumer filters on. */

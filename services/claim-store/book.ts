@@ -6,6 +6,7 @@
 // whoever dies on the way leaves the wish, and the next keeper begins again.
 import { mkdir, readdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { lock } from 'proper-lockfile'
 import type { BookEntry } from '../../contracts/requests.ts'
 import { codeOf } from '../common/fault.ts'
@@ -15,6 +16,7 @@ import { createJsonBook } from './book-json.ts'
 import type { Keeping } from './book-keeping.ts'
 import { Entries } from './book-seal.ts'
 import { BookWriteError, createSqliteBook } from './book-sqlite.ts'
+import { entryOf } from './record.ts'
 
 export { BookFile } from './book-file.ts'
 
@@ -23,7 +25,7 @@ export interface Book {
   readonly loaded: BookFile | null
   /** The sequence that the file reflected at start, even where nothing else of it is taken over; 0 where there was none. */
   readonly reflected: number
-  /** Notes an entry; it is written with the next batch. */
+  /** Notes what is written with the next batch; only then are the fields of an entry picked from it, so it must not change. */
   note (entry: BookEntry): void
   /** Takes an entry out of the book, with the next batch. */
   forget (claimId: string): void
@@ -40,6 +42,8 @@ const LOCK_STALE_MS = 10_000
 const LOCK_RETRY_MS = 2_000
 /** After a write that failed. */
 const WRITE_RETRY_MS = 2_000
+/** Some 2 ms of work. */
+const TAKEN_AT_ONCE = 500
 /** claims.json is meant for 10,000 claims: it is said in time. */
 export const JSON_CLAIMS_WARNED = 8_000
 
@@ -96,15 +100,18 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
     await keepings[kind === 'json' ? 'sqlite' : 'json'].remove()
   }
 
-  function takeIn (): void {
+  /** Turns what is noted into text, as far as `max`. */
+  function takeIn (max = Infinity): void {
+    let taken = 0
     for (const [claimId, entry] of noted) {
-      const [before, line] = [lines.get(claimId), JSON.stringify(entry)]
+      if (taken++ >= max) break
+      noted.delete(claimId)
+      const [before, line] = [lines.get(claimId), JSON.stringify(entryOf(entry))]
       if (before !== undefined) entries.toggle(before)
       entries.toggle(line)
       lines.set(claimId, line)
       changed.add(claimId)
     }
-    noted.clear()
   }
 
   async function writeAs (which: BookKind, sequence: number): Promise<void> {
@@ -139,6 +146,8 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
   }
 
   async function write (): Promise<void> {
+    // After a replay everything is new, and others have something to ask meanwhile.
+    if (release && options.sequence() !== undefined) for (; noted.size > TAKEN_AT_ONCE; await setImmediate()) takeIn(TAKEN_AT_ONCE)
     const sequence = options.sequence()
     if (!release || sequence === undefined || (!dirty && sequence === sequenceWritten)) return
     try {

@@ -15,7 +15,6 @@ import { createErasure } from './ledger-erasure.ts'
 import { createMac } from './mac.ts'
 import { countDecision, createClaimStoreMetrics } from './metrics.ts'
 import { Projection } from './projection.ts'
-import { entryOf } from './record.ts'
 import { DAY_MS } from './retention.ts'
 import { createClaimService } from './service.ts'
 import { watchStreamSizes } from './stream-sizes.ts'
@@ -49,7 +48,7 @@ export const start: Start<Config> = async (config, { log, metrics, now }) => {
     },
   })
   for (const entry of book.loaded?.claims ?? []) projection.adopt({ ...entry, member_id: memberIdOf(config.MEMBER_ID_KEY, entry.wa_jid) })
-  projection.onChange((view) => { book.note(entryOf(view)) })
+  projection.onChange((view) => { book.note(view) })
   projection.onForgotten((claimId) => { book.forget(claimId) })
   try {
     ledger = await openLedger({ bus, log, projection, mac, from: book.loaded?.sequence ?? 0, reflected: book.reflected, now: () => bus.clock.now(), onDecided: (claim, event, at) => { countDecision(own, claim, event, at) } })

@@ -76,12 +76,12 @@ export class Projection {
 
   #advance (memberId: string, before: MemberState, record: LedgerRecord): MemberState {
     // Of most who were erased a replay finds nothing but the word of it, and then there is nothing to look for among all claims.
-    const isKnown = this.#members.has(memberId) || this.#summaries.has(memberId)
+    const isForgotten = record.type === claimErased.type && (this.#members.has(memberId) || this.#summaries.has(memberId))
     const event = read(record.type, record.data, record.time)
     const claim = evolve(before.claim, event)
     const state = { claim, sequence: record.sequence, lastEventId: record.id }
     this.#members.set(memberId, state)
-    if (record.type === claimErased.type && isKnown) this.#forget(memberId)
+    if (isForgotten) this.#forget(memberId)
     if (claim !== before.claim && claim.status !== 'none') {
       const view = viewed(claim, lasting(event) ?? this.#views.get(claim.claimId), record.time.toISOString())
       this.#views.set(claim.claimId, view)

@@ -130,7 +130,7 @@ export function viewed (claim: Claim, before: Lasting | undefined, time: string)
   const server = 'server' in claim ? claim.server : undefined
   const departure = 'departure' in claim ? claim.departure : undefined
   const username = server?.username ?? claim.username
-  return {
+  const view: ClaimView = {
     claim_id: claim.claimId,
     wa_jid: claim.waJid,
     status: claim.status === 'leaving' ? 'deleting' : claim.status,
@@ -145,18 +145,19 @@ export function viewed (claim: Claim, before: Lasting | undefined, time: string)
     last_event_at: time,
     member_id: claim.memberId,
     language: claim.language,
-    ...(claim.template === undefined ? {} : { template: claim.template }),
-    ...(claim.templateVersion === undefined ? {} : { template_version: claim.templateVersion }),
-    ...(username === undefined ? {} : { username }),
-    ...(claim.status === 'failed' && claim.code !== undefined ? { failure_code: claim.code } : {}),
-    ...(claim.status === 'deleting' ? { deletion_started: true } : {}),
-    ...(departure?.heldFrom === undefined ? {} : { deletion_held_from: iso(departure.heldFrom) }),
-    ...(departure?.evenIfPresent ? { deletion_even_if_present: true } : {}),
   }
+  if (claim.template !== undefined) view.template = claim.template
+  if (claim.templateVersion !== undefined) view.template_version = claim.templateVersion
+  if (username !== undefined) view.username = username
+  if (claim.status === 'failed' && claim.code !== undefined) view.failure_code = claim.code
+  if (claim.status === 'deleting') view.deletion_started = true
+  if (departure?.heldFrom !== undefined) view.deletion_held_from = iso(departure.heldFrom)
+  if (departure?.evenIfPresent) view.deletion_even_if_present = true
+  return view
 }
 
 /** A book entry has these fields, in this order, and no others. */
-export function entryOf (view: ClaimView): BookEntry {
+export function entryOf (view: BookEntry): BookEntry {
   const { claim_id, wa_jid, status, user_id, server_id, allocation_id, deletion_scheduled_at, delete_job_id, created_at, updated_at, last_event_at } = view
   return { claim_id, wa_jid, status, user_id, server_id, allocation_id, deletion_scheduled_at, delete_job_id, created_at, updated_at, last_event_at }
 }

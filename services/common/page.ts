@@ -20,19 +20,28 @@ export type Attributes = Pick<MsgHdrs, 'get'>
 /** `header` takes long to decode; `attributes` does not. */
 export type StoredMessage = StoredMsg & { readonly attributes: Attributes }
 
+export interface Place { readonly from: number, readonly filter?: string, readonly size: number }
+
 /** Up to `size` messages from a sequence on, oldest first; fewer only where there were no more when they were asked for. Transient Fault NATS_UNAVAILABLE. */
-export async function pageOf (jsm: JetStreamManager, stream: string, { from, filter = '>', size }: { from: number, filter?: string, size: number }): Promise<StoredMessage[]> {
+export async function pageOf (jsm: JetStreamManager, stream: string, place: Place): Promise<StoredMessage[]> {
+  return await pageAs(jsm, stream, place, (message) => message)
+}
+
+/** The same, of which only what `as` makes of each message when it comes stays in memory until the page is whole. */
+export async function pageAs<Item extends { readonly seq: number }> (jsm: JetStreamManager, stream: string, { from, filter = '>', size }: Place, as: (message: StoredMessage) => Item): Promise<Item[]> {
   // As some node knows it.
-  const batch = async (seq: number, room: number): Promise<StoredMessage[]> => await batchOf(jsm, stream, { seq, batch: room, next_by_subj: filter })
+  const batch = async (seq: number, room: number): Promise<Item[]> => await batchOf(jsm, stream, { seq, batch: room, next_by_subj: filter }, as)
   try {
-    // Where it ends is asked before it is read: who looked for the end behind each message would run after whoever keeps on writing.
-    const [end, found] = await Promise.all([endOf(jsm, stream, filter), batch(from, size)])
+    // Where it ends is asked once, and of a page that is not full: who looked for the end behind each message would run after whoever keeps on writing.
+    const found = await batch(from, size)
+    if (found.length >= size) return found
+    const end = await endOf(jsm, stream, filter)
     for (;;) {
       const seq = (found.at(-1)?.seq ?? from - 1) + 1
       if (found.length >= size || seq > end) return found
       const next = await nextOf(jsm, stream, seq, filter)
       if (!next) return found
-      found.push(Object.assign(next, { attributes: next.header }))
+      found.push(as(Object.assign(next, { attributes: next.header })))
       if (found.length < size) found.push(...await batch(next.seq + 1, size - found.length))
     }
   } catch (error) {
@@ -63,12 +72,12 @@ async function endOf (jsm: JetStreamManager, stream: string, filter: string): Pr
 }
 
 /** What the node that is asked knows of it. Rejects with what the server or the client says. */
-async function batchOf (jsm: JetStreamManager, stream: string, question: { seq: number, batch: number, next_by_subj: string }): Promise<StoredMessage[]> {
+async function batchOf<Item> (jsm: JetStreamManager, stream: string, question: { seq: number, batch: number, next_by_subj: string }, as: (message: StoredMessage) => Item): Promise<Item[]> {
   // The client's types do not show that it knows its connection, nor that this knows its options (3.4.0).
   const { nc: connection } = jsm as unknown as { nc: NatsConnection & { options: { inboxPrefix?: string } } }
   const inbox = createInbox(connection.options.inboxPrefix)
-  const { promise, resolve, reject } = Promise.withResolvers<StoredMessage[]>()
-  const found: StoredMessage[] = []
+  const { promise, resolve, reject } = Promise.withResolvers<Item[]>()
+  const found: Item[] = []
   let counted = 0
   const watching = setInterval(() => {
     if (counted === found.length) reject(new Error(`a batch of ${stream} stopped after ${counted} messages`))
@@ -79,7 +88,7 @@ async function batchOf (jsm: JetStreamManager, stream: string, question: { seq: 
       if (error) return reject(error)
       const stored = new Direct(message)
       // What has a place in the stream is a message of it, whatever its author wrote where the server says how it went.
-      if (stored.seq > 0) found.push(stored)
+      if (stored.seq > 0) found.push(as(stored))
       else if (ENDS.has(stored.attributes.code)) resolve(found)
       else reject(new Error(`a batch of ${stream} was answered by ${stored.attributes.code}`))
     },
@@ -118,17 +127,38 @@ class Direct {
   string (): string { return this.#message.string() }
 }
 
+/** Names with their colons, in an order in which they came, and which one of a name is the first. */
+class Layout {
+  readonly names: readonly string[]
+  readonly #first: ReadonlyMap<string, number>
+
+  constructor (names: readonly string[]) {
+    this.names = names
+    this.#first = new Map(names.map((name, n) => [name.slice(0, -1), n] as const).toReversed())
+  }
+
+  firstOf (name: string): number | undefined { return this.#first.get(name) }
+}
+
+/** Of the message before: most of a stream have the same names in the same order, so none has to be cut out and looked up. */
+let usual = new Layout([])
+
 /** Headers as they came, looked through once. No value holds a line break, so each stands on a line of its own. */
 class HeaderText implements Attributes {
   readonly #text: string
-  #first: Map<string, string> | undefined
+  #layout: Layout | undefined
+  /** Where the values begin and end, in turns. */
+  readonly #places: number[] = []
 
   constructor (text: string) { this.#text = text }
 
   /** With which the server answers in a message's stead. */
   get code (): string { return FIRST_LINE.exec(this.#text)?.[1] ?? '' }
 
-  get (name: string): string { return (this.#first ??= this.#read()).get(name) ?? '' }
+  get (name: string): string {
+    const n = (this.#layout ??= this.#read()).firstOf(name)
+    return n === undefined ? '' : this.#text.slice(this.#places[2 * n], this.#places[2 * n + 1]).trim()
+  }
 
   last (name: string): string {
     const at = this.#text.lastIndexOf(`\r\n${name}:`)
@@ -136,14 +166,23 @@ class HeaderText implements Attributes {
     return at < 0 ? '' : this.#text.slice(from, this.#text.indexOf('\r\n', from)).trim()
   }
 
-  #read (): Map<string, string> {
-    const [text, first] = [this.#text, new Map<string, string>()]
-    for (let from = text.indexOf('\r\n') + 2, end = text.indexOf('\r\n', from); end > from; from = end + 2, end = text.indexOf('\r\n', from)) {
-      const colon = text.indexOf(':', from)
-      const name = text.slice(from, colon)
-      if (!first.has(name)) first.set(name, text.slice(colon + 1, end).trim())
+  #read (): Layout {
+    const [text, places, { names }] = [this.#text, this.#places, usual]
+    let others: string[] | undefined
+    let n = 0
+    for (let from = text.indexOf('\r\n') + 2, end = text.indexOf('\r\n', from); end > from; from = end + 2, end = text.indexOf('\r\n', from), n++) {
+      let name = names[n]
+      if (others !== undefined || name === undefined || !text.startsWith(name, from)) {
+        others ??= names.slice(0, n)
+        name = text.slice(from, text.indexOf(':', from) + 1)
+        others.push(name)
+      }
+      // Most begin with a blank, which the client puts there.
+      const at = from + name.length
+      places.push(text[at] === ' ' ? at + 1 : at, end)
     }
-    return first
+    if (others !== undefined || n < names.length) usual = new Layout(others ?? names.slice(0, n))
+    return usual
   }
 }
 

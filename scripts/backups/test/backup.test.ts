@@ -17,7 +17,6 @@ import { kindAt, placesOf, type BookKind } from '../../../services/claim-store/b
 import { openLedger } from '../../../services/claim-store/ledger.ts'
 import { createMac } from '../../../services/claim-store/mac.ts'
 import { Projection } from '../../../services/claim-store/projection.ts'
-import { entryOf } from '../../../services/claim-store/record.ts'
 import { createBus, type Bus } from '../../../services/common/bus.ts'
 import { connectNats } from '../../../services/common/connect.ts'
 import { encodeEvent, MAC_HEADER } from '../../../services/common/envelope.ts'
@@ -77,7 +76,7 @@ async function world (t: Test, kind: BookKind = 'json') {
     const projection = new Projection()
     const ledger = await openLedger({ bus, log, projection, mac, from: 0, reflected: 0, now })
     const book = await openBook({ path: bookFile, log, everyMs: 60_000, believedMs: 1e9, now, sequence: () => ledger.sequence() })
-    for (const view of projection.views()) book.note(entryOf(view))
+    for (const view of projection.views()) book.note(view)
     await book.flush()
     await book.close()
     await ledger.close()
