@@ -9,13 +9,13 @@ export const NODE_ARGS: readonly string[] = ['--disable-sigusr1', '--max-semi-sp
 export const OWN_NODE_ARGS: Readonly<Record<Serving, readonly string[]>> = {
   gateway: [], provisioner: [], reaper: [], notifier: [],
   'claim-store': ['--max-semi-space-size=16'],
-  bot: ['--optimize-for-size'],
+  bot: ['--optimize-for-size', '--max-semi-space-size=1'],
 }
 
 export const nodeArgsFor = (service: Serving): string[] => [...NODE_ARGS, ...OWN_NODE_ARGS[service]]
 
 /**
- * glibc gives each thread a heap of its own, up to eight for each processor, and keeps what was freed in them: 10 to 20 MB after V8's threads have compiled.
+ * glibc gives each thread a heap of its own, up to eight for each processor, and keeps what was freed in them: 10 to 20 MB after V8's threads have compiled. All have one here.
  * And once a large block was freed, it takes the next ones of that size from the heap, where they leave holes; a threshold that is set stays where it is.
  */
-export const PROCESS_ENV: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' }
+export const PROCESS_ENV: Readonly<Record<string, string>> = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' }

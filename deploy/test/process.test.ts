@@ -17,7 +17,7 @@ t.test('Node is started alike', async (t) => {
   t.same(JSON.parse(entrypoint), ['node', ...NODE_ARGS], 'in the image')
   const runbook = text('RUNBOOK.md')
   t.match(runbook, `node ${NODE_ARGS.join(' ')} $own "services/$1/main.ts"`, 'by hand')
-  const own = [...runbook.matchAll(/^ +([a-z-]+)\) own=(\S+) ;;$/gm)].map(([, name, args]) => [name, [args]])
+  const own = [...runbook.matchAll(/^ +([a-z-]+)\) own='?([^']+?)'? ;;$/gm)].map(([, name, args = '']) => [name, args.split(' ')])
   t.same(Object.fromEntries(own), Object.fromEntries(Object.entries(OWN_NODE_ARGS).filter(([, args]) => args.length > 0)), 'by hand: what one service gets besides')
   const rehearsal = variablesIn(text('deploy/containers/rehearsal.env'))
   for (const files of [['docker-compose.yml'], ['docker-compose.yml', 'deploy/compose.production.yml'], ['docker-compose.yml', 'deploy/compose.production.yml', 'deploy/compose.rehearsal.yml']]) {
