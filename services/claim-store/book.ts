@@ -42,6 +42,9 @@ const LOCK_STALE_MS = 10_000
 const LOCK_RETRY_MS = 2_000
 /** After a write that failed. */
 const WRITE_RETRY_MS = 2_000
+/** So many times as long as a batch took the next one waits, where that is longer than `everyMs`: a book of thousands of claims is some megabytes each time, on the disk that decisions wait for. */
+const REST_TIMES = 20
+const REST_MS_MAX = 2_000
 /** Some 2 ms of work. */
 const TAKEN_AT_ONCE = 500
 /** claims.json is meant for 10,000 claims: it is said in time. */
@@ -212,10 +215,15 @@ export async function openBook (options: { path: string, log: Log, everyMs: numb
     moving ??= alone(move).catch((error: unknown) => { log.error({ code: 'BOOK_UNMOVED', reason: (error as NodeJS.ErrnoException).code ?? codeOf(error) }, 'the book could not be moved yet; it stays where it was') }).finally(() => { moving = undefined })
   }, LOCK_RETRY_MS)
   let batch: Promise<void> | undefined
+  let restsUntil = 0
   const batching = setInterval(() => {
-    if (batch || (failedAt !== undefined && performance.now() - failedAt < WRITE_RETRY_MS)) return
+    const began = performance.now()
+    if (batch || began < restsUntil || (failedAt !== undefined && began - failedAt < WRITE_RETRY_MS)) return
     // What went wrong is told where it did.
-    batch = flush().catch(() => {}).finally(() => { batch = undefined })
+    batch = flush().catch(() => {}).finally(() => {
+      batch = undefined
+      restsUntil = performance.now() + Math.min(REST_MS_MAX, REST_TIMES * (performance.now() - began))
+    })
   }, everyMs)
 
   return {

@@ -13,6 +13,7 @@ import { transient } from './fault.ts'
 const ENDS: ReadonlySet<string> = new Set(['204', '404'])
 /** Between two messages of a batch. */
 const SILENCE_MS_MAX = 5_000
+const LINE_END = '\r\n'
 const FIRST_LINE = /^NATS\/1\.0(?: +(\d+).*)?\r\n/
 
 /** A few headers by their exact names: the first value of each, '' where there is none, as `header.get` says it. */
@@ -113,42 +114,32 @@ class Direct {
     this.#message = message
     this.data = message.data
     this.attributes = new HeaderText(textOf(message))
-    this.seq = Number(this.attributes.last('Nats-Sequence'))
+    this.seq = Number(this.attributes.last('\r\nNats-Sequence:'))
   }
 
   get header (): MsgHdrs { return this.#message.headers as MsgHdrs }
-  get subject (): string { return this.attributes.last('Nats-Subject') }
-  get timestamp (): string { return this.attributes.last('Nats-Time-Stamp') }
+  get subject (): string { return this.attributes.last('\r\nNats-Subject:') }
+  get timestamp (): string { return this.attributes.last('\r\nNats-Time-Stamp:') }
   get time (): Date { return new Date(this.timestamp) }
-  get lastSequence (): number { return Number(this.attributes.last('Nats-Last-Sequence')) }
-  get pending (): number { return Number(this.attributes.last('Nats-Num-Pending')) }
+  get lastSequence (): number { return Number(this.attributes.last('\r\nNats-Last-Sequence:')) }
+  get pending (): number { return Number(this.attributes.last('\r\nNats-Num-Pending:')) }
   // eslint-disable-next-line typescript/no-unnecessary-type-parameters -- StoredMsg has it so
   json<T> (): T { return this.#message.json<T>() }
   string (): string { return this.#message.string() }
 }
 
 /** Names with their colons, in an order in which they came, and which one of a name is the first. */
-class Layout {
-  readonly names: readonly string[]
-  readonly #first: ReadonlyMap<string, number>
-
-  constructor (names: readonly string[]) {
-    this.names = names
-    this.#first = new Map(names.map((name, n) => [name.slice(0, -1), n] as const).toReversed())
-  }
-
-  firstOf (name: string): number | undefined { return this.#first.get(name) }
-}
-
+interface Layout { readonly names: readonly string[], readonly firstOf: ReadonlyMap<string, number> }
+const layoutOf = (names: readonly string[]): Layout => ({ names, firstOf: new Map(names.map((name, n) => [name.slice(0, -1), n] as const).toReversed()) })
 /** Of the message before: most of a stream have the same names in the same order, so none has to be cut out and looked up. */
-let usual = new Layout([])
+let usual = layoutOf([])
 
 /** Headers as they came, looked through once. No value holds a line break, so each stands on a line of its own. */
 class HeaderText implements Attributes {
   readonly #text: string
   #layout: Layout | undefined
-  /** Where the values begin and end, in turns. */
-  readonly #places: number[] = []
+  /** Where each line begins, and where the one behind the last would. */
+  readonly #lines: number[] = []
 
   constructor (text: string) { this.#text = text }
 
@@ -156,40 +147,49 @@ class HeaderText implements Attributes {
   get code (): string { return FIRST_LINE.exec(this.#text)?.[1] ?? '' }
 
   get (name: string): string {
-    const n = (this.#layout ??= this.#read()).firstOf(name)
-    return n === undefined ? '' : this.#text.slice(this.#places[2 * n], this.#places[2 * n + 1]).trim()
+    const { names, firstOf } = this.#layout ??= this.#read()
+    const n = firstOf.get(name)
+    if (n === undefined) return ''
+    const from = (this.#lines[n] ?? 0) + (names[n]?.length ?? 0)
+    // Most values begin with a blank, which the client puts there.
+    return this.#text.slice(this.#text[from] === ' ' ? from + 1 : from, (this.#lines[n + 1] ?? 0) - LINE_END.length).trim()
   }
 
-  last (name: string): string {
-    const at = this.#text.lastIndexOf(`\r\n${name}:`)
-    const from = at + name.length + 3
-    return at < 0 ? '' : this.#text.slice(from, this.#text.indexOf('\r\n', from)).trim()
+  /** What stands last under a name, of which `line` is the end of the line before, the name and the colon. */
+  last (line: string): string {
+    const at = this.#text.lastIndexOf(line)
+    const from = at + line.length
+    return at < 0 ? '' : this.#text.slice(from, this.#text.indexOf(LINE_END, from)).trim()
   }
 
   #read (): Layout {
-    const [text, places, { names }] = [this.#text, this.#places, usual]
+    const [text, lines, { names }] = [this.#text, this.#lines, usual]
     let others: string[] | undefined
-    let n = 0
-    for (let from = text.indexOf('\r\n') + 2, end = text.indexOf('\r\n', from); end > from; from = end + 2, end = text.indexOf('\r\n', from), n++) {
-      let name = names[n]
+    let from = text.indexOf(LINE_END) + LINE_END.length
+    for (let end = text.indexOf(LINE_END, from); end > from; end = text.indexOf(LINE_END, from)) {
+      const name = names[lines.length]
       if (others !== undefined || name === undefined || !text.startsWith(name, from)) {
-        others ??= names.slice(0, n)
-        name = text.slice(from, text.indexOf(':', from) + 1)
-        others.push(name)
+        others ??= names.slice(0, lines.length)
+        others.push(text.slice(from, text.indexOf(':', from) + 1))
       }
-      // Most begin with a blank, which the client puts there.
-      const at = from + name.length
-      places.push(text[at] === ' ' ? at + 1 : at, end)
+      lines.push(from)
+      from = end + LINE_END.length
     }
-    if (others !== undefined || n < names.length) usual = new Layout(others ?? names.slice(0, n))
+    if (others !== undefined || lines.length < names.length) usual = layoutOf(others ?? names.slice(0, lines.length))
+    lines.push(from)
     return usual
   }
 }
+
+/** What the last message came in. */
+let piece: Buffer = Buffer.alloc(0)
 
 /** The client shows headers decoded only; their bytes stand before those of the body. Its types do not show its size, which counts subject and reply, too (3.4.0). */
 function textOf (message: Msg): string {
   const { data } = message
   const length = (message as Msg & { size: () => number }).size() - message.subject.length - (message.reply?.length ?? 0) - data.length
-  const text = length <= data.byteOffset ? Buffer.from(data.buffer, data.byteOffset - length, length).toString() : ''
+  // Many messages come in one piece, and to make a view of its bytes takes longer than to read from one.
+  if (piece.buffer !== data.buffer) piece = Buffer.from(data.buffer)
+  const text = length <= data.byteOffset ? piece.toString('utf8', data.byteOffset - length, data.byteOffset) : ''
   return FIRST_LINE.test(text) && text.endsWith('\r\n\r\n') ? text : (message.headers as { toString (): string } | undefined)?.toString() ?? ''
 }

@@ -36,19 +36,33 @@ const EVERY_MS_MIN = 250
  */
 export const lookEveryMs = (atMostMs: number, limit: number | null, windowMs: number): number => limit === null ? atMostMs : Math.min(atMostMs, Math.max(EVERY_MS_MIN, windowMs / (limit * SHARE_MAX)))
 
+/** So many who came since the last look do not wait for the next: a panel takes many creates at the begin of a window, and all their servers would be seen in the same moment. */
+export const NEWCOMERS_MAX = 5
+/** But a look is never sooner after the one before than this share of the interval. */
+const HURRY = 1 / 6
+
 export function createInstalls ({ read, everyMs, patienceMs, now, signal }: InstallsOptions): Installs {
   const waiters = new Set<Waiter>()
   let timer: NodeJS.Timeout | undefined
   let failingSince: number | null = null
+  let newcomers = 0
   let isAsking = false
+  /** By `performance.now()`. */
+  let askedAt = -Infinity
 
   function pollLater (): void {
     if (waiters.size === 0 || isAsking || signal.aborted) return
-    timer ??= setTimeout(() => void poll(), everyMs())
+    // Once, by the newcomer who makes them enough.
+    if (timer === undefined || newcomers === NEWCOMERS_MAX) {
+      clearTimeout(timer)
+      timer = setTimeout(() => void poll(), newcomers < NEWCOMERS_MAX ? everyMs() : Math.max(0, askedAt + everyMs() * HURRY - performance.now()))
+    }
   }
 
   async function poll (): Promise<void> {
     isAsking = true
+    newcomers = 0
+    askedAt = performance.now()
     // Who comes while the call is under way is not in its question.
     const asked = [...waiters]
     try {
@@ -89,6 +103,7 @@ export function createInstalls ({ read, everyMs, patienceMs, now, signal }: Inst
         if (waiters.size === 0) {
           clearTimeout(timer)
           timer = undefined
+          newcomers = 0
         }
       }
       const stopped = (): void => { leave(); reject(stopping()) }
@@ -96,6 +111,7 @@ export function createInstalls ({ read, everyMs, patienceMs, now, signal }: Inst
       if (own.aborted) return reject(stopping())
       own.addEventListener('abort', stopped, { once: true })
       waiters.add(waiter)
+      newcomers++
       pollLater()
     }),
     pending: () => waiters.size,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env, pid } from 'node:process'
 import { startSystem, type System, type SystemOptions } from '../../deploy/staging/system.ts'
+import { NEWCOMERS_MAX } from '../provisioner/installs.ts'
 import { callsOf, chats, loginsIn, numberOf, quantile, settled, stored, waJidOf } from './crowd.ts'
 import { actor, panelState, until } from './journey.ts'
 
@@ -12,8 +13,8 @@ const DOORS = 2
 const CLAIMS_OF_ONE = 100
 const CROWD = 50
 const CALLS_PER_CLAIM_MAX = 2
-/** The installs are asked about every 3 s, each of the two nodes is read once a minute. */
-const sharedCallsMax = (ms: number): number => Math.ceil(ms / 3_000) + 2 * Math.ceil(ms / 60_000) + 2
+/** The installs are asked about every 3 s and for every five who newly wait for theirs, each of the two nodes is read once a minute. */
+const sharedCallsMax = (ms: number): number => Math.ceil(ms / 3_000) + Math.ceil(CROWD / NEWCOMERS_MAX) + 2 * Math.ceil(ms / 60_000) + 2
 const ACTIVE_P95_S_MAX = 120
 /** A person looks again this often. */
 const LOOK_EVERY_MS = 500

@@ -3,7 +3,7 @@ import t from 'tap'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { BookKind } from '../book-file.ts'
-import { entry, place } from './books.ts'
+import { entry, place, until } from './books.ts'
 
 const NOTES = 200
 const BATCHES = 20
@@ -56,3 +56,16 @@ for (const [kind, claims] of [['json', 100], ['json', 10_000], ['json', 20_000],
     t.ok(whole.heldMs < HELD_MS_MAX, 'nor by the whole book')
   })
 }
+
+t.test('of a book that takes long to write the next batch waits', async (t) => {
+  const at = place(t, 'json')
+  const book = await at.open({ everyMs: 10 })
+  for (let n = 0; n < 10_000; n++) book.note(entry(n))
+  await until('it is written', () => at.written.length > 0)
+  const [one, before, began] = [entry(1), at.written.length, performance.now()]
+  const noting = setInterval(() => { book.note(one) }, 1)
+  await until('it is written some more times', () => at.written.length >= before + 4)
+  clearInterval(noting)
+  const share = at.written.slice(before).reduce((sum, { seconds }) => sum + seconds * 1_000, 0) / (performance.now() - began)
+  t.ok(share < 0.25, `it is written during ${Math.round(share * 100)} % of the time`)
+})

@@ -94,9 +94,17 @@ t.test('its headers are what the client reads in them', async (t) => {
   const { seq: from } = await js.publish('members.headed.left', 'body', { headers: given })
   await js.publish('members.headed.left', '', { headers: pretending })
   await js.publish('members.headed.left', 'bare')
-  const page = await pageOf(jsm, 'MEMBERS', { from, size: 5 })
-  t.same(page.map(({ seq, subject }) => [seq, subject]), [from, from + 1, from + 2].map((seq) => [seq, 'members.headed.left']), 'where a message stands only the server says')
-  t.same(page.map((message) => message.string()), ['body', '', 'bare'])
+  // Each unlike the one before: more, fewer, in another order, and names that begin like others.
+  const unlike = ['a b c', 'a b', 'a b c d', 'b a', 'ab a', 'a ab a', 'a a', 'a ab a'].map((names) => names.split(' '))
+  for (const names of unlike) {
+    const of = headers()
+    for (const [n, name] of names.entries()) of.append(name, `${n}`)
+    await js.publish('members.headed.left', names.join(), { headers: of })
+  }
+  const page = await pageOf(jsm, 'MEMBERS', { from, size: 5 + unlike.length })
+  t.same(page.map(({ seq, subject }) => [seq, subject]), Array.from({ length: 3 + unlike.length }, (_, n) => [from + n, 'members.headed.left']), 'where a message stands only the server says')
+  t.same(page.map((message) => message.string()), ['body', '', 'bare', ...unlike.map((names) => names.join())])
+  t.same(page.slice(3).map(({ attributes }) => ['a', 'ab', 'b'].map((name) => attributes.get(name))), unlike.map((names) => ['a', 'ab', 'b'].map((name) => names.includes(name) ? `${names.indexOf(name)}` : '')))
   for (const { header, attributes } of page) {
     const names = [...header.keys(), 'ce', 'id', 'ce-nothing'].filter((name) => name !== 'Nats-Sequence' && name !== 'Nats-Subject')
     t.same(names.map((name) => attributes.get(name)), names.map((name) => header.get(name)))

@@ -27,6 +27,17 @@ t.test('a few are asked about together, when it is time', async (t) => {
   t.ok((asked[0]?.at ?? 0) - began >= EVERY_MS - 5, 'not before')
 })
 
+t.test('the fifth ends the waiting of all, but the panel is left alone for a while', async (t) => {
+  const { asked, come } = world(60_000)
+  await Promise.all(come('a', 'b', 'c', 'd', 'e'))
+  const quicker = world()
+  await Promise.all(quicker.come('a', 'b', 'c', 'd', 'e'))
+  await Promise.all(quicker.come('g', 'h', 'i', 'j', 'k', 'l', 'm'))
+  t.same([asked, quicker.asked].map((each) => each.map(({ uuids }) => uuids.join(''))), [['abcde'], ['abcde', 'ghijklm']])
+  const [first, second] = quicker.asked.map(({ at }) => at) as [number, number]
+  t.ok(second - first >= EVERY_MS / 6 - 5, `${second - first} ms between two looks`)
+})
+
 t.test('a panel that takes more is asked oftener', (t) => {
   const every = (limit: number | null, atMostMs = 3_000): number => Math.round(lookEveryMs(atMostMs, limit, 60_000))
   t.same([null, 60, 240, 256, 480, 1_440, 2_880, 100_000, Number.MAX_SAFE_INTEGER].map((limit) => every(limit)), [3_000, 3_000, 3_000, 2_813, 1_500, 500, 250, 250, 250])
@@ -50,7 +61,7 @@ t.test('how often is asked anew for each look', async (t) => {
   t.ok(first - began >= 95 && second - first >= 395, `after ${first - began} ms, and after ${second - first} more`)
 })
 
-t.test('who is there still is asked about again, alone', async (t) => {
+t.test('who is there still when others have come and gone is no newcomer', async (t) => {
   const asked: string[] = []
   const installs = createInstalls({
     read: async (uuids) => {
