@@ -168,7 +168,8 @@ class HeaderText implements Attributes {
     let from = text.indexOf(LINE_END) + LINE_END.length
     for (let end = text.indexOf(LINE_END, from); end > from; end = text.indexOf(LINE_END, from)) {
       const name = names[lines.length]
-      if (others !== undefined || name === undefined || !text.startsWith(name, from)) {
+      // Without a colon there is no name, and each line would begin with it.
+      if (others !== undefined || !name || !text.startsWith(name, from)) {
         others ??= names.slice(0, lines.length)
         others.push(text.slice(from, text.indexOf(':', from) + 1))
       }
