@@ -32,14 +32,16 @@ export function createMac (ledgerKeys: string): Mac {
   return {
     verify,
     sign: (message) => (digests[0] as Digest)(...said(message)),
-    isOurs: ({ subject, header, data }, { id, type, time } = attributesOf(header)) =>
-      !Number.isNaN(time.getTime()) && verify({ subject, id, type, time: time.toISOString(), body: data }, header?.get(MAC_HEADER) ?? ''),
+    isOurs: ({ subject, header, data }, { id, type, time, timestamp } = attributesOf(header)) =>
+      timestamp.length === TIMESTAMP_CHARS && !Number.isNaN(time.getTime()) && verify({ subject, id, type, time: timestamp, body: data }, header?.get(MAC_HEADER) ?? ''),
   }
 }
 
 /** Of a text and what follows it, in base64url. */
 type Digest = (head: string, body: Uint8Array) => string
 const DIGEST_CHARS = 43
+/** As we write it, `2026-01-02T03:04:05.678Z`. */
+const TIMESTAMP_CHARS = 24
 
 const BLOCK_BYTES = 64
 const DIGEST_BYTES = 32

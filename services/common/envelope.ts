@@ -61,16 +61,23 @@ export function encodeEvent<Schema extends TObject> (definition: EventDefinition
   return { id, headers: h, body: JSON.stringify(event.data) }
 }
 
-export interface EventAttributes { readonly specversion: string, readonly type: string, readonly author: ServiceName, readonly id: string, readonly time: Date, readonly correlation: string, readonly causation: string, readonly trace: string | undefined }
+export interface EventAttributes { readonly specversion: string, readonly type: string, readonly author: ServiceName, readonly id: string, readonly time: Date, readonly timestamp: string, readonly correlation: string, readonly causation: string, readonly trace: string | undefined }
 
-/** What the headers say, unchecked. */
+/** What the headers say, unchecked. `timestamp`: the time as it stands there. */
 export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): EventAttributes {
   const header = (name: string): string => headers?.get(name) ?? ''
-  const [source, trace] = [header('ce-source'), header('ce-traceparent')]
+  const [source, trace, timestamp] = [header('ce-source'), header('ce-traceparent'), header('ce-time')]
   return {
     specversion: header('ce-specversion'), type: header('ce-type'), author: (source.startsWith(SOURCE) ? source.slice(SOURCE.length) : source) as ServiceName, id: header('ce-id'),
-    time: new Date(header('ce-time')), correlation: header('ce-correlation'), causation: header('ce-causation'), trace: TRACEPARENT.test(trace) ? trace : undefined,
+    time: new Date(timestamp), timestamp, correlation: header('ce-correlation'), causation: header('ce-causation'), trace: TRACEPARENT.test(trace) ? trace : undefined,
   }
+}
+
+const idPrefixes = new WeakMap<EventDefinition, string>()
+function idPrefixOf (definition: EventDefinition): string {
+  let prefix = idPrefixes.get(definition)
+  if (prefix === undefined) idPrefixes.set(definition, prefix = eventId(definition, ''))
+  return prefix
 }
 
 /**
@@ -88,7 +95,7 @@ export function decodeAs (definitions: readonly EventDefinition[], { specversion
   if (!definition) return undefined
   if (!definition.authors.includes(author)) throw permanent('MESSAGE_INVALID', `${type} is not for this author to say`)
   // Ids are of one event each, whatever its author wrote there.
-  if (!id.startsWith(eventId(definition, '')) || Number.isNaN(time.getTime())) throw permanent('MESSAGE_INVALID', `${type} without an id of its own or a time`)
+  if (!id.startsWith(idPrefixOf(definition)) || Number.isNaN(time.getTime())) throw permanent('MESSAGE_INVALID', `${type} without an id of its own or a time`)
   const data = parsed(type, message.data)
   if (!validatorOf(definition.data).Check(data)) throw permanent('MESSAGE_INVALID', `${type} has wrong data: ${problemsOf(definition.data, data)}`)
   if (subjectOf(definition, data as never) !== message.subject) throw permanent('MESSAGE_INVALID', `${type} stands on a foreign subject`)

@@ -134,6 +134,16 @@ const layoutOf = (names: readonly string[]): Layout => ({ names, firstOf: new Ma
 /** Of the message before: most of a stream have the same names in the same order, so none has to be cut out and looked up. */
 let usual = layoutOf([])
 
+const BLANK = 0x20
+/** Between a colon and the end of its line. Most values begin with a blank, which the client puts there, and have none besides: then there is nothing to trim. */
+function valueIn (text: string, from: number, end: number): string {
+  const begin = text.charCodeAt(from) === BLANK ? from + 1 : from
+  const value = text.slice(begin, end)
+  return isPlain(text.charCodeAt(begin)) && isPlain(text.charCodeAt(end - 1)) ? value : value.trim()
+}
+/** Beyond ASCII there are other blanks. */
+const isPlain = (code: number): boolean => code > BLANK && code < 0x7f
+
 /** Headers as they came, looked through once. No value holds a line break, so each stands on a line of its own. */
 class HeaderText implements Attributes {
   readonly #text: string
@@ -150,16 +160,14 @@ class HeaderText implements Attributes {
     const { names, firstOf } = this.#layout ??= this.#read()
     const n = firstOf.get(name)
     if (n === undefined) return ''
-    const from = (this.#lines[n] ?? 0) + (names[n]?.length ?? 0)
-    // Most values begin with a blank, which the client puts there.
-    return this.#text.slice(this.#text[from] === ' ' ? from + 1 : from, (this.#lines[n + 1] ?? 0) - LINE_END.length).trim()
+    return valueIn(this.#text, (this.#lines[n] ?? 0) + (names[n]?.length ?? 0), (this.#lines[n + 1] ?? 0) - LINE_END.length)
   }
 
   /** What stands last under a name, of which `line` is the end of the line before, the name and the colon. */
   last (line: string): string {
     const at = this.#text.lastIndexOf(line)
     const from = at + line.length
-    return at < 0 ? '' : this.#text.slice(from, this.#text.indexOf(LINE_END, from)).trim()
+    return at < 0 ? '' : valueIn(this.#text, from, this.#text.indexOf(LINE_END, from))
   }
 
   #read (): Layout {

@@ -1,6 +1,8 @@
 import t from 'tap'
 import fc from 'fast-check'
 import { createHmac } from 'node:crypto'
+import { headers } from '@nats-io/transport-node'
+import { MAC_HEADER } from '../../common/envelope.ts'
 import { createMac, hmacOf } from '../mac.ts'
 
 t.test('a digest is what Node makes it', async () => {
@@ -21,4 +23,18 @@ t.test('what another key signed, or what was changed, is not ours', async (t) =>
   t.notOk(one.verify(message, both.sign(message)), 'the newest signs')
   for (const name of ['subject', 'id', 'type', 'time', 'body'] as const) t.notOk(one.verify({ ...message, [name]: `${message[name]} ` }, mac), name)
   for (const wrong of ['', mac.slice(1), `${mac}=`, `${mac.slice(0, -1)}~`, 'é'.repeat(43)]) t.notOk(one.verify(message, wrong), wrong)
+})
+
+t.test('a time is signed as it is written', async (t) => {
+  const { sign, isOurs } = createMac('k'.repeat(32))
+  const stored = { subject: 'claims.m.requested', data: Buffer.from('{}') }
+  const signedAt = (time: string): boolean => {
+    const header = headers()
+    const mac = sign({ subject: stored.subject, id: 'requested.1', type: 'klaim.claim.requested.v1', time, body: '{}' })
+    for (const [name, value] of Object.entries({ 'ce-id': 'requested.1', 'ce-type': 'klaim.claim.requested.v1', 'ce-time': time, [MAC_HEADER]: mac })) header.set(name, value)
+    return isOurs({ ...stored, header })
+  }
+  t.ok(signedAt('2026-01-02T03:04:05.000Z'))
+  // Others cannot be ours, and one that had a line break in it would have its end somewhere else.
+  for (const other of ['2026-01-02T03:04:05Z', '2026-01-02T03:04:05.000+00:00', '2026-13-02T03:04:05.000Z', '']) t.notOk(signedAt(other), other)
 })

@@ -110,6 +110,11 @@ t.test('its headers are what the client reads in them', async (t) => {
     t.same(names.map((name) => attributes.get(name)), names.map((name) => header.get(name)))
   }
   t.same(['ce-id', 'Ce-Id', 'ce-said'].map((name) => page[0]?.attributes.get(name)), ['first', 'another name', 'd\u00e9j\u00e0: vu'])
+  // The client writes no blanks but the first; others may.
+  const blanks = Object.assign(headers(), { encode: () => Buffer.from('NATS/1.0\r\nce-id:  two and a tab \t\r\nce-said:none\r\nce-wide: \u00a0beyond ASCII\u00a0\r\nce-empty:\r\n\r\n') })
+  const { seq: last } = await js.publish('members.headed.left', 'blanks', { headers: blanks })
+  const [padded] = await pageOf(jsm, 'MEMBERS', { from: last, size: 1 })
+  t.same(['ce-id', 'ce-said', 'ce-wide', 'ce-empty'].map((name) => padded?.attributes.get(name)), ['two and a tab', 'none', 'beyond ASCII', ''])
   const stored = await jsm.streams.getMessage('MEMBERS', { seq: from })
   t.same([page[0]?.time, page[0]?.timestamp], [stored?.time, stored?.timestamp])
 })
