@@ -1,6 +1,6 @@
 // The CLAIMS stream as a ledger: replayed into a projection, appended to with the expected sequence of the member's subjects. It is read page
 // by page, without a consumer: who may make a consumer may have its messages sent anywhere.
-import { setImmediate, setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
@@ -57,8 +57,8 @@ export interface LedgerOptions {
   readonly onDecided?: (claim: Claim, event: ClaimEvent, at: number) => void
 }
 
-/** A page that is on its way. */
-interface Ahead { readonly from: number, readonly page: Promise<Found[]>, beyond: Ahead | undefined }
+/** A page that is on its way. While it is its turn, what comes of it is taken in at once; `early` is what came before. */
+interface Ahead { readonly from: number, readonly page: Promise<ReadonlyArray<Pick<Found, 'seq'>>>, early: Found[], isTurn: boolean, beyond: Ahead | undefined }
 /** A message of the ledger's stream; without a record it is no event of ours. */
 interface Found { readonly seq: number, readonly record: LedgerRecord | undefined }
 
@@ -138,7 +138,7 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   /** Takes what comes after `sequence`. Where that was a whole page, the next one is asked for meanwhile, and is the answer. */
   async function readOn (ahead: Ahead | undefined): Promise<Ahead | undefined> {
     const asked = ahead?.from === sequence + 1 ? ahead : askFrom(sequence + 1)
-    const found = await asked.page
+    const found = await taken(asked)
     const last = found.at(-1)
     let next: Ahead | undefined
     if (found.length === READ_AT_ONCE && last) {
@@ -149,17 +149,32 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
       // Where nothing was erased it is known by now where the page after the next will begin, and nobody has to wait for it.
       if (from === asked.from + READ_AT_ONCE) next.beyond = askFrom(from + READ_AT_ONCE)
     }
-    // They go out before these are taken in.
-    await setImmediate()
-    for (const each of found) take(each)
     return next
   }
 
+  /** Nothing waits until a page is whole: what waits grows old, and V8 copies it twice and collects it late. */
+  async function taken (asked: Ahead): Ahead['page'] {
+    asked.isTurn = true
+    for (const each of asked.early) take(each)
+    asked.early = []
+    try {
+      return await asked.page
+    } finally {
+      asked.isTurn = false
+    }
+  }
+
   function askFrom (from: number): Ahead {
-    const page = pageAs(jsm, STREAM, { from, size: READ_AT_ONCE }, understood)
+    const page = pageAs(jsm, STREAM, { from, size: READ_AT_ONCE }, (message) => {
+      const found = understood(message)
+      if (ahead.isTurn) take(found)
+      else ahead.early.push(found)
+      return { seq: found.seq }
+    })
+    const ahead: Ahead = { from, page, early: [], isTurn: false, beyond: undefined }
     // What becomes of it is told to who waits for it.
     page.catch(() => {})
-    return { from, page, beyond: undefined }
+    return ahead
   }
 
   function take ({ seq, record }: Found): void {
@@ -175,7 +190,6 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
     for (const waiter of waiting) if (sequence >= waiter.target) waiter.resolve()
   }
 
-  /** When it comes: of three pages of messages that wait for their turn much more would have to stay in memory. */
   const understood = (message: StoredMessage): Found => ({ seq: message.seq, record: recordOf(message) })
 
   /** What is no event of ours cannot have been decided by us: it is named loudly and passed over. */

@@ -79,19 +79,26 @@ async function batchOf<Item> (jsm: JetStreamManager, stream: string, question: {
   const inbox = createInbox(connection.options.inboxPrefix)
   const { promise, resolve, reject } = Promise.withResolvers<Item[]>()
   const found: Item[] = []
-  let counted = 0
+  let [counted, isBroken] = [0, false]
   const watching = setInterval(() => {
     if (counted === found.length) reject(new Error(`a batch of ${stream} stopped after ${counted} messages`))
     counted = found.length
   }, SILENCE_MS_MAX)
   const subscription = connection.subscribe(inbox, {
     callback: (error, message) => {
-      if (error) return reject(error)
-      const stored = new Direct(message)
-      // What has a place in the stream is a message of it, whatever its author wrote where the server says how it went.
-      if (stored.seq > 0) found.push(as(stored))
-      else if (ENDS.has(stored.attributes.code)) resolve(found)
-      else reject(new Error(`a batch of ${stream} was answered by ${stored.attributes.code}`))
+      if (isBroken) return
+      try {
+        if (error) throw error
+        const stored = new Direct(message)
+        // What has a place in the stream is a message of it, whatever its author wrote where the server says how it went.
+        if (stored.seq > 0) found.push(as(stored))
+        else if (ENDS.has(stored.attributes.code)) resolve(found)
+        else throw new Error(`a batch of ${stream} was answered by ${stored.attributes.code}`)
+      } catch (error) {
+        // What came in the same piece comes all the same, and must not be taken in behind a gap.
+        isBroken = true
+        reject(error)
+      }
     },
   })
   try {

@@ -7,16 +7,16 @@ import { memberIdOf } from '../../common/member-id.ts'
 import { createMetrics } from '../../common/metrics.ts'
 import { openLedger } from '../ledger.ts'
 import { createMac } from '../mac.ts'
-import { Projection } from '../projection.ts'
+import { Projection, type LedgerRecord } from '../projection.ts'
 
 const nats = await startKlaimNats()
 t.teardown(() => nats.close())
 
 /** A claim-store's ledger, and how many messages it has sent to NATS. */
-async function ledgerOf (t: Test) {
+async function ledgerOf (t: Test, projection = new Projection()) {
   const log = createLog('claim-store', 'trace', () => {})
   const bus = await createBus({ ...nats.playing('claim-store'), log, metrics: createMetrics('claim-store'), now: () => new Date() })
-  const ledger = await openLedger({ bus, log, projection: new Projection(), mac: createMac('l'.repeat(32)), from: 0, reflected: 0, now: () => new Date() })
+  const ledger = await openLedger({ bus, log, projection, mac: createMac('l'.repeat(32)), from: 0, reflected: 0, now: () => new Date() })
   t.teardown(async () => {
     await ledger.close()
     await bus.close()
@@ -44,4 +44,19 @@ t.test('what a claim-store has decided itself it does not read again, and anothe
   t.equal(one.sequence(), CLAIMS, 'it knows how far it is')
   await other.caughtUp()
   t.same(claimIds.filter((claimId) => !other.projection.view(claimId)), [], 'the other one learns of all of them')
+})
+
+t.test('a page that breaks off is taken up where it broke', async (t) => {
+  const applied: number[] = []
+  class Failing extends Projection {
+    override apply (record: LedgerRecord): void {
+      applied.push(record.sequence)
+      if (applied.length === CLAIMS / 2) throw new Error('in the middle of a page')
+      super.apply(record)
+    }
+  }
+  const ledger = await ledgerOf(t, new Failing())
+  t.equal(ledger.sequence(), CLAIMS)
+  t.equal([...ledger.projection.views()].length, CLAIMS)
+  t.same(applied, Array.from({ length: CLAIMS }, (_, n) => n + 1).toSpliced(CLAIMS / 2, 0, CLAIMS / 2), 'the one that failed again, and then those behind it')
 })

@@ -7,7 +7,7 @@ import { openBucket } from '../bucket.ts'
 import { connectNats } from '../connect.ts'
 import { jetstream, jetstreamManager } from '@nats-io/jetstream'
 import { headers } from '@nats-io/transport-node'
-import { nextOf, pageOf } from '../page.ts'
+import { nextOf, pageAs, pageOf } from '../page.ts'
 
 const WRITES = 150
 const PAGES = 20
@@ -117,6 +117,14 @@ t.test('its headers are what the client reads in them', async (t) => {
   t.same(['ce-id', 'ce-said', 'ce-wide', 'ce-empty'].map((name) => padded?.attributes.get(name)), ['two and a tab', 'none', 'beyond ASCII', ''])
   const stored = await jsm.streams.getMessage('MEMBERS', { seq: from })
   t.same([page[0]?.time, page[0]?.timestamp], [stored?.time, stored?.timestamp])
+})
+
+t.test('who cannot make anything of a message has no page, and may ask for another', async (t) => {
+  const connection = await connectNats(nats.access('operator'), 'operator')
+  t.teardown(() => connection.close())
+  const jsm = await jetstreamManager(connection)
+  await t.rejects(pageAs(jsm, 'MEMBERS', { from: 1, size: 3 }, () => { throw new Error('unreadable') }), { code: 'NATS_UNAVAILABLE', cause: { message: 'unreadable' } })
+  t.equal((await pageOf(jsm, 'MEMBERS', { from: 1, size: 3 })).length, 3)
 })
 
 t.test('who has read a page listens no longer', async (t) => {
