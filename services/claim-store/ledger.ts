@@ -155,9 +155,9 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   /** Nothing waits until a page is whole: what waits grows old, and V8 copies it twice and collects it late. */
   async function taken (asked: Ahead): Ahead['page'] {
     asked.isTurn = true
-    for (const each of asked.early) take(each)
-    asked.early = []
     try {
+      for (const each of asked.early) take(each)
+      asked.early = []
       return await asked.page
     } finally {
       asked.isTurn = false

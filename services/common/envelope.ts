@@ -73,13 +73,6 @@ export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): EventA
   }
 }
 
-const idPrefixes = new WeakMap<EventDefinition, string>()
-function idPrefixOf (definition: EventDefinition): string {
-  let prefix = idPrefixes.get(definition)
-  if (prefix === undefined) idPrefixes.set(definition, prefix = eventId(definition, ''))
-  return prefix
-}
-
 /**
  * Reads and checks a message: known type, an author who may say it, a subject that agrees with the data, data by the schema.
  * Throws a permanent Fault MESSAGE_INVALID. `undefined` where the type is none of `definitions`: the message is for a newer version of us.
@@ -95,7 +88,7 @@ export function decodeAs (definitions: readonly EventDefinition[], { specversion
   if (!definition) return undefined
   if (!definition.authors.includes(author)) throw permanent('MESSAGE_INVALID', `${type} is not for this author to say`)
   // Ids are of one event each, whatever its author wrote there.
-  if (!id.startsWith(idPrefixOf(definition)) || Number.isNaN(time.getTime())) throw permanent('MESSAGE_INVALID', `${type} without an id of its own or a time`)
+  if (!id.startsWith(eventId(definition, '')) || Number.isNaN(time.getTime())) throw permanent('MESSAGE_INVALID', `${type} without an id of its own or a time`)
   const data = parsed(type, message.data)
   if (!validatorOf(definition.data).Check(data)) throw permanent('MESSAGE_INVALID', `${type} has wrong data: ${problemsOf(definition.data, data)}`)
   if (subjectOf(definition, data as never) !== message.subject) throw permanent('MESSAGE_INVALID', `${type} stands on a foreign subject`)
