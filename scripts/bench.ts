@@ -38,6 +38,9 @@ const chosen = BENCHES.filter(({ name, isSlow }) => positionals.length > 0 ? pos
 const runs = new Map(chosen.map((bench) => [bench, [] as Array<readonly Figure[]>]))
 const loadBefore = loadavg()[0] ?? NaN
 const began = performance.now()
+const measured = (): Measured[] => [...runs].filter(([, figures]) => figures.length > 0).map(([{ name }, figures]) => ({
+  name, at: new Date().toISOString(), node: process.version, processors: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`, loadBefore: Number(loadBefore.toFixed(2)), rows: summarised(figures),
+}))
 // In turn, so that a slow minute of the machine meets all of them.
 for (let repetition = 1; repetition <= repetitions; repetition++) {
   for (const [bench, figures] of runs) {
@@ -50,12 +53,10 @@ for (let repetition = 1; repetition <= repetitions; repetition++) {
       process.exitCode = 1
     }
   }
+  // All rows take hours: what there is by now outlasts an end that comes too early.
+  if (values.write) writeReport(measured(), BENCHES.map(({ name }) => name))
 }
 
-const measured: Measured[] = [...runs].filter(([, figures]) => figures.length > 0).map(([{ name }, figures]) => ({
-  name, at: new Date().toISOString(), node: process.version, processors: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`, loadBefore: Number(loadBefore.toFixed(2)), rows: summarised(figures),
-}))
-console.log([TABLE_HEAD, ...measured.flatMap(({ rows }) => rows.map(tableLine))].join('\n'))
+console.log([TABLE_HEAD, ...measured().flatMap(({ rows }) => rows.map(tableLine))].join('\n'))
 console.log(`\n${repetitions === 1 ? 'measured once' : `medians and ranges of ${repetitions} repetitions`}, load of the machine before ${loadBefore.toFixed(2)}, ${((performance.now() - began) / 60_000).toFixed(1)} minutes`)
-if (values.write) writeReport(measured)
 process.exit()

@@ -27,10 +27,11 @@ export function withTable (page: string, measured: readonly Measured[]): string 
   return `${page.slice(0, begin + BEGIN.length)}\n${table}\n\n| row | repetitions | measured (UTC) | load before | on |\n|---|---|---|---|---|\n${runs.join('\n')}\n${page.slice(end)}`
 }
 
-export function writeReport (measured: readonly Measured[]): void {
+/** `order`: the names of all rows that there are, as they follow each other on the page. */
+export function writeReport (measured: readonly Measured[], order: readonly string[]): void {
   const known = new Map((existsSync(FIGURES) ? JSON.parse(readFileSync(FIGURES, 'utf8')) as Measured[] : []).map((each) => [each.name, each]))
   for (const each of measured) known.set(each.name, each)
-  const all = [...known.values()]
+  const all = order.map((name) => known.get(name)).filter((each) => each !== undefined)
   writeFileSync(FIGURES, `${JSON.stringify(all, null, 2)}\n`)
   writeFileSync(PAGE, withTable(readFileSync(PAGE, 'utf8'), all))
 }
