@@ -4,6 +4,7 @@ import {
   Browsers, generateMessageIDV2, isPnUser, jidDecode, makeWASocket, USyncQuery, USyncUser, type BinaryNode, type proto, type WAVersion,
 } from '@whiskeysockets/baileys'
 import { permanent, transient } from '../common/fault.ts'
+import { createAnswers } from './answers.ts'
 import { incomingOf, isIgnored, personIn, type Incoming } from './incoming.ts'
 import type { LibraryLog } from './library-log.ts'
 import type { RecentMessages } from './recent-messages.ts'
@@ -87,9 +88,9 @@ export function openSocket (session: Session, listener: Listener, options: Socke
   })
   let isOver = false
   let qr: string | undefined
-  // `end` takes the listeners of pending queries away (lib/Socket/socket.js), which then wait for their whole timeout.
-  const closing = Promise.withResolvers<never>()
-  closing.promise.catch(() => {})
+  // `end` takes the listeners of pending queries away (lib/Socket/socket.js), which then wait for their whole timeout. Some of what is asked takes several round
+  // trips, and some would wait for ever where the connection has gone.
+  const answers = createAnswers(answerMsMax * 2)
 
   const link: Link = {
     readGroup: async () => {
@@ -133,17 +134,13 @@ export function openSocket (session: Session, listener: Listener, options: Socke
   }
 
   async function answer<Result> (asked: Promise<Result>): Promise<Result> {
-    let timer: NodeJS.Timeout | undefined
     try {
-      // Some of these wait for several round trips, and some for ever where the connection has gone.
-      return await Promise.race([asked, closing.promise, new Promise<never>((_, reject) => { timer = setTimeout(() => { reject(new Error('timeout')) }, answerMsMax * 2) })])
+      return await answers.of(asked)
     } catch (error) {
       const data = (error as { data?: unknown }).data
       const code = typeof data === 'number' ? QUERY_CODES[data] : undefined
       if (code !== undefined) throw transient(code, 'WhatsApp refused a question')
       throw transient(isOver ? 'WHATSAPP_CLOSED' : 'WHATSAPP_NO_ANSWER', 'WhatsApp did not answer', { cause: error })
-    } finally {
-      clearTimeout(timer)
     }
   }
 
@@ -165,7 +162,7 @@ export function openSocket (session: Session, listener: Listener, options: Socke
     if (isOver) return
     isOver = true
     gotOn()
-    closing.reject(new Error('closed'))
+    answers.end()
     listener.onClosed(code)
   }
 
