@@ -1,6 +1,6 @@
 // What to believe of a reading. WhatsApp has answered with an empty list, with a list without the reader, and with hundreds of people
 // missing who had gone nowhere; somebody's server hangs on it. So a reading that shows much less than before is only suspected at first.
-import { difference, forgotten, identified, learned, membershipOf, type Aliases, type Membership, type Person, type Reading, type Roster } from './roster.ts'
+import { difference, forgotten, identified, learned, membershipOf, recognised, type Aliases, type Membership, type Person, type Reading, type Roster } from './roster.ts'
 
 export interface Suspicion {
   /** Epoch ms of the first reading that showed this. */
@@ -42,8 +42,9 @@ export function judge (belief: Belief, reading: Reading, policy: BeliefPolicy): 
   if (!reading.includesUs || reading.people.length === 0) {
     return { ...quiet, verdict: 'blind', belief: { ...belief, suspicion: null, blind: reading.includesUs ? 'empty' : 'without_us' } }
   }
-  const aliases = learned(belief.roster?.aliases ?? new Map<string, string>(), reading.people)
-  const people = identified(reading.people, aliases)
+  const known = belief.roster && recognised(belief.roster, reading.people)
+  const aliases = known ? belief.roster.aliases : learned(belief.roster?.aliases ?? new Map<string, string>(), reading.people)
+  const people = known ?? identified(reading.people, aliases)
   const believed = (): Belief => ({ roster: { people, aliases }, suspicion: null, seenAt: reading.readAt, blind: null })
   if (!belief.roster) return { ...quiet, verdict: 'first', belief: believed() }
 

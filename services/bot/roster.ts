@@ -22,18 +22,18 @@ export interface Difference { readonly joined: readonly Person[], readonly left:
 
 export type Membership = 'present' | 'absent' | 'unknown'
 
-interface Index { readonly phones: ReadonlySet<string>, readonly lids: ReadonlySet<string> }
+interface Index { readonly phones: ReadonlyMap<string, Person>, readonly lids: ReadonlyMap<string, Person> }
 
 /** A list is asked about many times between two readings, and never changed. */
 const indexes = new WeakMap<readonly Person[], Index>()
 
-function indexOf (people: readonly Person[]): Index {
+export function indexOf (people: readonly Person[]): Index {
   const known = indexes.get(people)
   if (known) return known
-  const index = { phones: new Set<string>(), lids: new Set<string>() }
-  for (const { phone, lid } of people) {
-    if (phone !== undefined) index.phones.add(phone)
-    if (lid !== undefined) index.lids.add(lid)
+  const index = { phones: new Map<string, Person>(), lids: new Map<string, Person>() }
+  for (const person of people) {
+    if (person.phone !== undefined) index.phones.set(person.phone, person)
+    if (person.lid !== undefined) index.lids.set(person.lid, person)
   }
   indexes.set(people, index)
   return index
@@ -65,8 +65,26 @@ export function identified (people: readonly Person[], aliases: Aliases): Person
   return [...each]
 }
 
+/**
+ * Those of a roster whom a reading shows, where it shows nobody else and nothing new of anybody: undefined otherwise. Most readings are like that. The people who
+ * are kept are those of the roster, so that of thousands who are read again nothing has to be made anew, and nothing has to grow old.
+ */
+export function recognised ({ people, aliases }: Roster, shown: readonly Person[]): readonly Person[] | undefined {
+  const { phones, lids } = indexOf(people)
+  const found = new Set<Person>()
+  for (const { phone, lid } of shown) {
+    const known = phone === undefined ? lids.get(lid ?? '') : phones.get(phone)
+    if (!known || known.phone !== phone || known.lid !== lid || (phone !== undefined && lid !== undefined && aliases.get(phone) !== lid)) return undefined
+    found.add(known)
+  }
+  // Whoever is shown twice is not recognised here.
+  if (found.size < shown.length) return undefined
+  return found.size === people.length ? people : people.filter((person) => found.has(person))
+}
+
 /** Who came and who went. A person is the same one as long as the number or the LID is. */
 export function difference (before: readonly Person[], now: readonly Person[]): Difference {
+  if (before === now) return { joined: [], left: [] }
   const [then, present] = [indexOf(before), indexOf(now)]
   return { joined: now.filter((person) => !holds(then, person)), left: before.filter((person) => !holds(present, person)) }
 }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
-import { difference, forgotten, identified, learned, membershipOf, numbersOf, type Person } from '../roster.ts'
+import { difference, forgotten, identified, learned, membershipOf, numbersOf, recognised, type Person } from '../roster.ts'
 import { isReliable, judge, membershipIn, NOTHING_BELIEVED, removedFromGroup, shrinkMax, withAlias, type Belief } from '../belief.ts'
 import { packed, unpacked } from '../roster-record.ts'
 
@@ -123,6 +123,33 @@ t.test('whatever is read, in whatever form', async (t) => {
     }
   }), { numRuns: 300 })
   t.pass('announcements lead from one believed roster to the next, and nothing suspect is announced')
+})
+
+t.test('who is recognised', async (t) => {
+  const { roster } = believing(people(30))
+  if (!roster) return t.fail()
+  t.equal(recognised(roster, people(30).toReversed()), roster.people, 'nothing is made anew where nothing is new')
+  t.equal(recognised(roster, people(28))?.[27], roster.people[27], 'nor of those who stay where somebody went')
+  t.equal(recognised(roster, people(31)), undefined)
+  t.equal(recognised(roster, [...people(29), both(29)]), undefined, 'one who is shown twice is not two')
+  t.equal(recognised(roster, [{ phone: phone(1) }]), undefined, 'who is shown by less may be somebody else')
+  const other = withAlias(believing(people(30)), { phone: phone(1), lid: lid(99) }).roster
+  t.equal(other && recognised(other, people(30)), undefined, 'a pair that is shown again is learned again')
+
+  const shown = fc.array(anyone, { maxLength: 12 }).map((each) => each.map(shownAs))
+  const everybody = (list: readonly Person[]): string[] => list.map(({ phone, lid }) => `${phone} ${lid}`).toSorted()
+  let often = 0
+  fc.assert(fc.property(shown, shown, fc.boolean(), (first, second, isSame) => {
+    const before = believing([...people(2), ...first]).roster
+    const now = isSame ? before?.people.slice(1) ?? [] : second
+    const found = before && recognised(before, now)
+    if (!before || !found) return
+    often++
+    const aliases = learned(before.aliases, now)
+    if (aliases !== before.aliases) throw new Error('a pair that is new was not learned')
+    t.same(everybody(found), everybody(identified(now, aliases)))
+  }), { numRuns: 500 })
+  t.ok(often > 200, `as by the long way, ${often} times of 500`)
 })
 
 t.test('a stored roster', async (t) => {
