@@ -34,7 +34,7 @@ export async function checkBook (jsm: JetStreamManager, mac: Mac, { sequence, cl
 function recordOf ({ seq, subject, header, data }: Parameters<Mac['isOurs']>[0] & { readonly seq: number }, mac: Mac): LedgerRecord | null {
   try {
     const decoded = header && mac.isOurs({ subject, header, data }) ? decodeEvent(LEDGER_EVENTS, { subject, headers: header, data }) : null
-    return decoded ? { id: decoded.event.id, type: decoded.event.type, time: decoded.event.time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] } : null
+    return decoded ? { id: decoded.event.id, type: decoded.event.type, time: decoded.event.time.toISOString(), sequence: seq, data: decoded.event.data as LedgerRecord['data'] } : null
   } catch {
     return null
   }

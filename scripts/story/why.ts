@@ -94,7 +94,7 @@ async function find (bus: Bus, whom: Whom): Promise<Found | undefined> {
 function viewIn (story: readonly Told[], claimId: string): ClaimView | undefined {
   const projection = new Projection()
   for (const { stream, event, at, sequence, data } of story) {
-    if (stream === 'CLAIMS' && event !== 'unknown') projection.apply({ id: '', type: `klaim.${event}.v1`, time: at, sequence, data: data as { member_id: string } })
+    if (stream === 'CLAIMS' && event !== 'unknown') projection.apply({ id: '', type: `klaim.${event}.v1`, time: at.toISOString(), sequence, data: data as { member_id: string } })
   }
   return projection.view(claimId)
 }

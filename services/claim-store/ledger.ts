@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
-import { attributesOf, decodeAs, eventId } from '../common/envelope.ts'
+import { attributesOf, checkedAs, eventId } from '../common/envelope.ts'
 import { logEvent } from '../common/event-line.ts'
 import { codeOf, permanent, transient } from '../common/fault.ts'
 import { pageAs, type StoredMessage } from '../common/page.ts'
@@ -138,6 +138,8 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   /** Takes what comes after `sequence`. Where that was a whole page, the next one is asked for meanwhile, and is the answer. */
   async function readOn (ahead: Ahead | undefined): Promise<Ahead | undefined> {
     const asked = ahead?.from === sequence + 1 ? ahead : askFrom(sequence + 1)
+    // The first of many: the second is asked for at once.
+    if (!ahead && asked.from + READ_AT_ONCE <= newest) asked.beyond = askFrom(asked.from + READ_AT_ONCE)
     const found = await taken(asked)
     const last = found.at(-1)
     let next: Ahead | undefined
@@ -196,11 +198,12 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   function recordOf ({ seq, subject, attributes: header, data }: StoredMessage): LedgerRecord | undefined {
     try {
       const attributes = attributesOf(header)
+      // What is ours has a time that is one.
       if (!mac.isOurs({ subject, header, data }, attributes)) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
-      const decoded = decodeAs(LEDGER_EVENTS, attributes, { subject, data })
-      if (!decoded) return undefined
-      const { id, type, time } = decoded.event
-      return { id: copied(id), type, time, sequence: seq, data: decoded.event.data as LedgerRecord['data'] }
+      const checked = checkedAs(LEDGER_EVENTS, attributes, { subject, data })
+      if (!checked) return undefined
+      const { definition: { type }, data: fields } = checked
+      return { id: copied(attributes.id), type, time: copied(attributes.timestamp), sequence: seq, data: fields as LedgerRecord['data'] }
     } catch (error) {
       log.error({ sequence: seq, code: codeOf(error) }, 'the ledger holds a message that is no decision')
       return undefined
@@ -261,14 +264,14 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
       }
       const { definition, key, data } = written(state.claim, decision.happens)
       const time = now()
-      const claim = evolve(state.claim, read(definition.type, data, time))
+      const claim = evolve(state.claim, read(definition.type, data, time.toISOString()))
       const id = eventId(definition, key)
       const since = sinceAsked(state.claim, decision.happens)
       try {
         const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string | undefined, causation, sign: mac.sign, ...since }, `claims.${memberId}.*`, state.sequence, ANSWER_MS_MAX)
         // An id that was stored before, and whose message was erased since, is answered as if it had been stored now.
         if (result.kind === 'stored' && result.sequence > state.sequence) {
-          projection.apply({ id, type: definition.type, time, sequence: result.sequence, data: data as LedgerRecord['data'] })
+          projection.apply({ id, type: definition.type, time: time.toISOString(), sequence: result.sequence, data: data as LedgerRecord['data'] })
           // What is known to be the next one need not be read again.
           if (!result.duplicate && result.sequence === sequence + 1) reached(result.sequence)
           if (!result.duplicate || isUnheard) onDecided(state.claim, decision.happens, time.getTime())

@@ -32,8 +32,8 @@ export function createMac (ledgerKeys: string): Mac {
   return {
     verify,
     sign: (message) => (digests[0] as Digest)(...said(message)),
-    isOurs: ({ subject, header, data }, { id, type, time, timestamp } = attributesOf(header)) =>
-      timestamp.length === TIMESTAMP_CHARS && !Number.isNaN(time.getTime()) && verify({ subject, id, type, time: timestamp, body: data }, header?.get(MAC_HEADER) ?? ''),
+    isOurs: ({ subject, header, data }, { id, type, timestamp } = attributesOf(header)) =>
+      timestamp.length === TIMESTAMP_CHARS && !Number.isNaN(Date.parse(timestamp)) && verify({ subject, id, type, time: timestamp, body: data }, header?.get(MAC_HEADER) ?? ''),
   }
 }
 

@@ -4,8 +4,8 @@ import { lasting, read, viewed } from './record.ts'
 import { claimErased } from '../../contracts/events/claims.ts'
 import type { ClaimView } from '../../contracts/requests.ts'
 
-/** An event of the ledger at its place. */
-export interface LedgerRecord { readonly id: string, readonly type: string, readonly time: Date, readonly sequence: number, readonly data: { readonly member_id: string } }
+/** An event of the ledger at its place. `time`: RFC 3339 in UTC with milliseconds, as `Date` writes it. */
+export interface LedgerRecord { readonly id: string, readonly type: string, readonly time: string, readonly sequence: number, readonly data: { readonly member_id: string } }
 
 /** A member's newest claim and the sequence of its newest event; 0 where there is none. */
 export interface MemberState { readonly claim: Claim, readonly sequence: number, readonly lastEventId: string | undefined }
@@ -83,7 +83,7 @@ export class Projection {
     this.#members.set(memberId, state)
     if (isForgotten) this.#forget(memberId)
     if (claim !== before.claim && claim.status !== 'none') {
-      const view = viewed(claim, lasting(event) ?? this.#views.get(claim.claimId), record.time.toISOString())
+      const view = viewed(claim, lasting(event) ?? this.#views.get(claim.claimId), record.time)
       this.#views.set(claim.claimId, view)
       for (const listener of this.#listeners) listener(view)
     }

@@ -63,13 +63,13 @@ function readMovement ({ moved_sequence: sequence, moved_at: at }: { moved_seque
   return sequence === undefined || at === undefined ? undefined : { sequence, at: Date.parse(at) }
 }
 
-/** The stored event as claim.ts knows it. `data` has been checked against its definition. */
-export function read (type: string, data: unknown, time: Date): ClaimEvent {
+/** The stored event as claim.ts knows it. `data` has been checked against its definition; `time` is RFC 3339. */
+export function read (type: string, data: unknown, time: string): ClaimEvent {
   switch (type) {
     case claimRequested.type: {
       const d = data as Static<typeof claimRequested.data>
       return {
-        type: 'Requested', at: time.getTime(), claimId: d.claim_id, memberId: d.member_id, waJid: d.wa_jid, language: d.language, username: d.username, template: d.template,
+        type: 'Requested', at: Date.parse(time), claimId: d.claim_id, memberId: d.member_id, waJid: d.wa_jid, language: d.language, username: d.username, template: d.template,
         templateVersion: d.template_version, idempotencyKeyHash: d.idempotency_key_hash,
       }
     }

@@ -7,6 +7,7 @@ import { permanent } from './fault.ts'
 
 export const MAC_HEADER = 'klaim-mac'
 const SOURCE = '/klaim/'
+type Headers = Pick<MsgHdrs, 'get'> | undefined
 const TRACEPARENT = /^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 export interface Event<Schema extends TObject = TObject> {
@@ -61,41 +62,65 @@ export function encodeEvent<Schema extends TObject> (definition: EventDefinition
   return { id, headers: h, body: JSON.stringify(event.data) }
 }
 
-export interface EventAttributes { readonly specversion: string, readonly type: string, readonly author: ServiceName, readonly id: string, readonly time: Date, readonly timestamp: string, readonly correlation: string, readonly causation: string, readonly trace: string | undefined }
+/** What the headers say, unchecked. A rebuild reads those of every event of the ledger, so what it does without is read when somebody asks. */
+export const attributesOf = (headers: Headers): EventAttributes => new EventAttributes(headers)
 
-/** What the headers say, unchecked. `timestamp`: the time as it stands there. */
-export function attributesOf (headers: Pick<MsgHdrs, 'get'> | undefined): EventAttributes {
-  const header = (name: string): string => headers?.get(name) ?? ''
-  const [source, trace, timestamp] = [header('ce-source'), header('ce-traceparent'), header('ce-time')]
-  return {
-    specversion: header('ce-specversion'), type: header('ce-type'), author: (source.startsWith(SOURCE) ? source.slice(SOURCE.length) : source) as ServiceName, id: header('ce-id'),
-    time: new Date(timestamp), timestamp, correlation: header('ce-correlation'), causation: header('ce-causation'), trace: TRACEPARENT.test(trace) ? trace : undefined,
+export class EventAttributes {
+  readonly specversion: string
+  readonly type: string
+  readonly author: ServiceName
+  readonly id: string
+  /** The time as it stands there. */
+  readonly timestamp: string
+  readonly #headers: Headers
+
+  constructor (headers: Headers) {
+    this.#headers = headers
+    this.specversion = this.#header('ce-specversion')
+    this.type = this.#header('ce-type')
+    this.id = this.#header('ce-id')
+    this.timestamp = this.#header('ce-time')
+    const source = this.#header('ce-source')
+    this.author = (source.startsWith(SOURCE) ? source.slice(SOURCE.length) : source) as ServiceName
   }
+
+  get time (): Date { return new Date(this.timestamp) }
+  get correlation (): string { return this.#header('ce-correlation') }
+  get causation (): string { return this.#header('ce-causation') }
+  get trace (): string | undefined {
+    const trace = this.#header('ce-traceparent')
+    return TRACEPARENT.test(trace) ? trace : undefined
+  }
+
+  #header (name: string): string { return this.#headers?.get(name) ?? '' }
 }
 
 /**
  * Reads and checks a message: known type, an author who may say it, a subject that agrees with the data, data by the schema.
  * Throws a permanent Fault MESSAGE_INVALID. `undefined` where the type is none of `definitions`: the message is for a newer version of us.
  */
-export function decodeEvent (definitions: readonly EventDefinition[], { subject, headers, data }: { subject: string, headers: Pick<MsgHdrs, 'get'> | undefined, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
-  return decodeAs(definitions, attributesOf(headers), { subject, data })
+export function decodeEvent (definitions: readonly EventDefinition[], { subject, headers, data: body }: { subject: string, headers: Headers, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
+  const attributes = new EventAttributes(headers)
+  const checked = checkedAs(definitions, attributes, { subject, data: body })
+  if (!checked) return undefined
+  const { definition, data } = checked
+  const { id, type, author, time, correlation, causation, trace } = attributes
+  if (Number.isNaN(time.getTime())) throw permanent('MESSAGE_INVALID', `${type} without a time`)
+  return { definition, event: { id, type, author, time, correlation: correlation || undefined, causation: causation || undefined, trace, data } }
 }
 
-/** The same where the headers were read before. */
-export function decodeAs (definitions: readonly EventDefinition[], { specversion, type, author, id, time, correlation, causation, trace }: EventAttributes, message: { subject: string, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
+/** The same where the headers were read before, and who said when is known: the time is not looked at. */
+export function checkedAs (definitions: readonly EventDefinition[], { specversion, type, author, id }: EventAttributes, message: { subject: string, data: Uint8Array }): { definition: EventDefinition, data: Event['data'] } | undefined {
   if (specversion !== '1.0' || type === '') throw permanent('MESSAGE_INVALID', 'not a CloudEvent')
   const definition = definitions.find((candidate) => candidate.type === type)
   if (!definition) return undefined
   if (!definition.authors.includes(author)) throw permanent('MESSAGE_INVALID', `${type} is not for this author to say`)
   // Ids are of one event each, whatever its author wrote there.
-  if (!id.startsWith(eventId(definition, '')) || Number.isNaN(time.getTime())) throw permanent('MESSAGE_INVALID', `${type} without an id of its own or a time`)
+  if (!id.startsWith(eventId(definition, ''))) throw permanent('MESSAGE_INVALID', `${type} without an id of its own`)
   const data = parsed(type, message.data)
   if (!validatorOf(definition.data).Check(data)) throw permanent('MESSAGE_INVALID', `${type} has wrong data: ${problemsOf(definition.data, data)}`)
   if (subjectOf(definition, data as never) !== message.subject) throw permanent('MESSAGE_INVALID', `${type} stands on a foreign subject`)
-  return {
-    definition,
-    event: { id, type, author, time, correlation: correlation || undefined, causation: causation || undefined, trace, data: data as never },
-  }
+  return { definition, data: data as never }
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })

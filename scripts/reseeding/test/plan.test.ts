@@ -23,7 +23,7 @@ function replayed (...[of, with_]: [BookEntry, Known]): { claim: Claim, book: Bo
   let claim: Claim = { status: 'none' }
   let view
   for (const { definition, data, time } of planOf(of, with_, claim, NOW).plan.events) {
-    const event = read(definition.type, data, time)
+    const event = read(definition.type, data, time.toISOString())
     claim = evolve(claim, event)
     view = viewed(claim, lasting(event) ?? view, time.toISOString())
   }

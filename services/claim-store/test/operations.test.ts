@@ -78,7 +78,7 @@ function after (claim: Claim, command: Command): { claim: Claim, event: ClaimEve
   const decision = decide(claim, command)
   if (!decision.ok || !decision.happens) throw new Error(inAWord(decision))
   const { definition, data } = written(claim, decision.happens)
-  const event = read(definition.type, data, new Date(now))
+  const event = read(definition.type, data, new Date(now).toISOString())
   return { claim: evolve(claim, event), event }
 }
 function departureAfter (claim: Claim, command: Command): Departure {

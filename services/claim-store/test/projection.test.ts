@@ -6,7 +6,7 @@ import { Projection, type LedgerRecord } from '../projection.ts'
 
 const MEMBER = 'aaaaaaaaaaaaaaaaaaaa'
 const CLAIM = '00000000-0000-4000-8000-000000000001'
-const time = new Date('2026-01-02T03:04:05.678Z')
+const time = '2026-01-02T03:04:05.678Z'
 
 const requested: LedgerRecord = { id: 'claim.requested.v1:1', type: claimRequested.type, time, sequence: 1, data: { claim_id: CLAIM, member_id: MEMBER, wa_jid: '6281200000001@s.whatsapp.net', language: 'id', username: 'member', template: 'nodejs', template_version: 1 } as LedgerRecord['data'] }
 const erased: LedgerRecord = { id: 'claim.erased.v1:1', type: claimErased.type, time, sequence: 2, data: { member_id: MEMBER, claims: [{ claim_id: CLAIM, departures: 0 }], reason: 'asked' } as LedgerRecord['data'] }
