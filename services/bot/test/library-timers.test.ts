@@ -1,11 +1,8 @@
 import t from 'tap'
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collected } from '../../common/test/collect.ts'
 import { letGoOfContexts } from '../library-timers.ts'
 
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 const storage = new AsyncLocalStorage<object>()
 
 /** A timer that is made within a context, and a weak look at what the context holds. */
@@ -13,8 +10,6 @@ function timerWithin (ms: number): { timer: NodeJS.Timeout, held: WeakRef<object
   const content = { of: 'a transaction' }
   return { timer: storage.run(content, () => setTimeout(() => {}, ms)), held: new WeakRef(content) }
 }
-/** A weak look keeps its object until the turn is over. */
-const nextTurn = async (): Promise<void> => { await new Promise((resolve) => { setImmediate(resolve) }) }
 
 const { setTimeout: before } = globalThis
 t.teardown(() => { globalThis.setTimeout = before })
@@ -22,16 +17,14 @@ t.teardown(() => { globalThis.setTimeout = before })
 t.test('a timer of days does not keep what its context holds', async (t) => {
   const first = timerWithin(3 * 24 * 60 * 60_000)
   t.teardown(() => { clearTimeout(first.timer) })
-  await nextTurn()
-  collect()
+  await collected()
   t.not(first.held.deref(), undefined, 'it would, as Node makes it')
 
   letGoOfContexts()
   letGoOfContexts()
   const second = timerWithin(3 * 24 * 60 * 60_000)
   t.teardown(() => { clearTimeout(second.timer) })
-  await nextTurn()
-  collect()
+  await collected()
   t.equal(second.held.deref(), undefined)
 })
 

@@ -2,8 +2,6 @@ import t from 'tap'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { Type } from 'typebox'
 import { defineEvent } from '../../../contracts/define.ts'
 import { ClaimId } from '../../../contracts/ids.ts'
@@ -14,15 +12,13 @@ import { permanent } from '../fault.ts'
 import { createLog } from '../log.ts'
 import { apart, inChildSpan, inSpan, processing, publishing, traceIds, traceparent } from '../tracing.ts'
 import { startTracing } from '../tracing-export.ts'
+import { collected } from './collect.ts'
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 const claim = '11111111-1111-4111-8111-111111111111'
 const happened = defineEvent({ name: 'thing.happened', version: 1, authors: ['bot'], stream: 'THINGS', subject: 'things.{claim_id}', summary: 'Something happened', data: Type.Object({ claim_id: ClaimId, wa_jid: Type.String() }) })
 const data = { claim_id: claim, wa_jid: '6281200000001@s.whatsapp.net' }
 const encoded = () => encodeEvent(happened, { key: claim, author: 'bot', time: new Date(), data, correlation: claim, causation: undefined, trace: traceparent() })
-// What is no longer needed is no part of what is kept.
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 const lines: string[] = []
 const log = createLog('test', 'info', (line) => { lines.push(line) })
 const coded = (code: string): number => lines.filter((line) => line.includes(`"code":"${code}"`)).length
@@ -119,11 +115,12 @@ t.test('with an endpoint', async (t) => {
 
   await t.test('an endpoint that hangs', async (t) => {
     receiver.hang()
-    collect()
+    // What is no longer needed is no part of what is kept.
+    await collected()
     const [before, startedAt] = [process.memoryUsage().heapUsed, performance.now()]
     for (let n = 0; n < 100_000; n++) await inSpan('flood', { attributes: { n, text: 'x'.repeat(200) } }, async () => {})
     const tookMs = performance.now() - startedAt
-    collect()
+    await collected()
     const grown = process.memoryUsage().heapUsed - before
     // All of them would be more than 50 MiB.
     t.ok(grown < 16 * 1024 * 1024, `keeps no more than its queue: ${Math.round(grown / 1024)} KiB after 100,000 spans`)
