@@ -3,12 +3,12 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { JetStreamManager } from '@nats-io/jetstream'
 import type { BookEntry } from '../../contracts/requests.ts'
-import { decodeEvent } from '../../services/common/envelope.ts'
 import { permanent } from '../../services/common/fault.ts'
 import type { BookFile } from '../../services/claim-store/book.ts'
+import { recordIn } from '../../services/claim-store/ledger-record.ts'
 import type { Mac } from '../../services/claim-store/mac.ts'
 import { Projection, type LedgerRecord } from '../../services/claim-store/projection.ts'
-import { entryOf, LEDGER_EVENTS } from '../../services/claim-store/record.ts'
+import { entryOf } from '../../services/claim-store/record.ts'
 import { messagesOf } from '../rekey/ledger.ts'
 
 /** Permanent Fault BOOK_DIFFERS, which names claims by their ids. */
@@ -22,7 +22,7 @@ export async function checkBook (jsm: JetStreamManager, mac: Mac, { sequence, cl
   projection.onForgotten((claimId) => { say(claimId, null) })
   for await (const message of messagesOf({ jsm }, 'CLAIMS')) {
     isNewer = message.seq > sequence
-    const record = recordOf(message, mac)
+    const record = recordOf(mac, message)
     if (record) projection.apply(record)
   }
   const inBook = new Map(claims.map((entry) => [entry.claim_id, entry]))
@@ -31,11 +31,10 @@ export async function checkBook (jsm: JetStreamManager, mac: Mac, { sequence, cl
 }
 
 /** What is no decision is passed over, as claim-store does. */
-function recordOf ({ seq, subject, header, data }: Parameters<Mac['isOurs']>[0] & { readonly seq: number }, mac: Mac): LedgerRecord | null {
+function recordOf (...[mac, message]: Parameters<typeof recordIn>): LedgerRecord | undefined {
   try {
-    const decoded = header && mac.isOurs({ subject, header, data }) ? decodeEvent(LEDGER_EVENTS, { subject, headers: header, data }) : null
-    return decoded ? { id: decoded.event.id, type: decoded.event.type, time: decoded.event.time.toISOString(), sequence: seq, data: decoded.event.data as LedgerRecord['data'] } : null
+    return recordIn(mac, message)
   } catch {
-    return null
+    return undefined
   }
 }

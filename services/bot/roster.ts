@@ -65,6 +65,9 @@ export function identified (people: readonly Person[], aliases: Aliases): Person
   return [...each]
 }
 
+/** A person is shown by a pair that is not known, or not any more. */
+const isNewPair = (aliases: Aliases, { phone, lid }: Person): boolean => phone !== undefined && lid !== undefined && aliases.get(phone) !== lid
+
 /**
  * Those of a roster whom a reading shows, where it shows nobody else and nothing new of anybody: undefined otherwise. Most readings are like that. The people who
  * are kept are those of the roster, so that of thousands who are read again nothing has to be made anew, and nothing has to grow old.
@@ -72,9 +75,10 @@ export function identified (people: readonly Person[], aliases: Aliases): Person
 export function recognised ({ people, aliases }: Roster, shown: readonly Person[]): readonly Person[] | undefined {
   const { phones, lids } = indexOf(people)
   const found = new Set<Person>()
-  for (const { phone, lid } of shown) {
+  for (const person of shown) {
+    const { phone, lid } = person
     const known = phone === undefined ? lids.get(lid ?? '') : phones.get(phone)
-    if (!known || known.phone !== phone || known.lid !== lid || (phone !== undefined && lid !== undefined && aliases.get(phone) !== lid)) return undefined
+    if (!known || known.phone !== phone || known.lid !== lid || isNewPair(aliases, person)) return undefined
     found.add(known)
   }
   // Whoever is shown twice is not recognised here.
@@ -91,7 +95,7 @@ export function difference (before: readonly Person[], now: readonly Person[]): 
 
 /** Learns the pairs that `people` show. A number belongs to one LID, the newest seen; oldest entries go first above `aliasesMax`. */
 export function learned (aliases: Aliases, people: readonly Person[], aliasesMax = 20_000): Aliases {
-  const news = people.filter(({ phone, lid }) => phone !== undefined && lid !== undefined && aliases.get(phone) !== lid)
+  const news = people.filter((person) => isNewPair(aliases, person))
   if (news.length === 0) return aliases
   const next = new Map(aliases)
   for (const { phone, lid } of news as Required<Person>[]) {

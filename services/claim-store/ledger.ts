@@ -4,16 +4,17 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { jetstreamManager } from '@nats-io/jetstream'
 import { LEDGER_STREAM as STREAM } from '../../contracts/access.ts'
 import type { Bus } from '../common/bus.ts'
-import { attributesOf, checkedAs, eventId } from '../common/envelope.ts'
+import { eventId } from '../common/envelope.ts'
 import { logEvent } from '../common/event-line.ts'
 import { codeOf, permanent, transient } from '../common/fault.ts'
 import { pageAs, type StoredMessage } from '../common/page.ts'
 import { isAway, patiently } from '../common/patience.ts'
 import type { Log } from '../common/log.ts'
 import { decide, evolve, type Claim, type ClaimEvent, type Command, type Decision } from './claim.ts'
+import { recordIn } from './ledger-record.ts'
 import type { Mac } from './mac.ts'
 import { Projection, type LedgerRecord, type MemberState } from './projection.ts'
-import { LEDGER_EVENTS, read, written } from './record.ts'
+import { read, written } from './record.ts'
 
 const TRIES_MAX = 8
 /** A cluster of NATS chooses a new leader within some 4 to 9 s. Less than whoever asks waits for an answer. */
@@ -197,13 +198,7 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
   /** What is no event of ours cannot have been decided by us: it is named loudly and passed over. */
   function recordOf ({ seq, subject, attributes: header, data }: StoredMessage): LedgerRecord | undefined {
     try {
-      const attributes = attributesOf(header)
-      // What is ours has a time that is one.
-      if (!mac.isOurs({ subject, header, data }, attributes)) throw permanent('MESSAGE_INVALID', 'not signed by a claim-store')
-      const checked = checkedAs(LEDGER_EVENTS, attributes, { subject, data })
-      if (!checked) return undefined
-      const { definition: { type }, data: fields } = checked
-      return { id: copied(attributes.id), type, time: copied(attributes.timestamp), sequence: seq, data: fields as LedgerRecord['data'] }
+      return recordIn(mac, { seq, subject, header, data })
     } catch (error) {
       log.error({ sequence: seq, code: codeOf(error) }, 'the ledger holds a message that is no decision')
       return undefined
@@ -264,14 +259,15 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
       }
       const { definition, key, data } = written(state.claim, decision.happens)
       const time = now()
-      const claim = evolve(state.claim, read(definition.type, data, time.toISOString()))
+      const timestamp = time.toISOString()
+      const claim = evolve(state.claim, read(definition.type, data, timestamp))
       const id = eventId(definition, key)
       const since = sinceAsked(state.claim, decision.happens)
       try {
         const result = await bus.append(definition, { key, data: data as never, time, correlation: data['claim_id'] as string | undefined, causation, sign: mac.sign, ...since }, `claims.${memberId}.*`, state.sequence, ANSWER_MS_MAX)
         // An id that was stored before, and whose message was erased since, is answered as if it had been stored now.
         if (result.kind === 'stored' && result.sequence > state.sequence) {
-          projection.apply({ id, type: definition.type, time: time.toISOString(), sequence: result.sequence, data: data as LedgerRecord['data'] })
+          projection.apply({ id, type: definition.type, time: timestamp, sequence: result.sequence, data: data as LedgerRecord['data'] })
           // What is known to be the next one need not be read again.
           if (!result.duplicate && result.sequence === sequence + 1) reached(result.sequence)
           if (!result.duplicate || isUnheard) onDecided(state.claim, decision.happens, time.getTime())
@@ -326,9 +322,6 @@ export async function openLedger (options: LedgerOptions): Promise<Ledger> {
     },
   }
 }
-
-/** A string that V8 cut from another keeps all of that in memory: from an id that is kept for a member hung all headers of its event. What is put together anew is cut from no more than itself. */
-const copied = (text: string): string => ` ${text}`.slice(1)
 
 /** How long a member waited for the end of what they asked for. */
 function sinceAsked (claim: Claim, { type }: ClaimEvent): { since?: Date } {

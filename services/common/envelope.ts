@@ -100,7 +100,7 @@ export class EventAttributes {
  * Throws a permanent Fault MESSAGE_INVALID. `undefined` where the type is none of `definitions`: the message is for a newer version of us.
  */
 export function decodeEvent (definitions: readonly EventDefinition[], { subject, headers, data: body }: { subject: string, headers: Headers, data: Uint8Array }): { definition: EventDefinition, event: Event } | undefined {
-  const attributes = new EventAttributes(headers)
+  const attributes = attributesOf(headers)
   const checked = checkedAs(definitions, attributes, { subject, data: body })
   if (!checked) return undefined
   const { definition, data } = checked
