@@ -9,10 +9,12 @@ import { connectNats } from '../../common/connect.ts'
 import { memberIdOf } from '../../common/member-id.ts'
 import { actor, until } from '../journey.ts'
 import type { PanelBetween } from './panel-between.ts'
-import type { Visitor } from './witness.ts'
+import type { Answer, Visitor } from './witness.ts'
 
 /** Of the form: no request ever says who really chose it. */
 export const CHOSEN_PASSWORD = 'Pilihan-Ku "2026" & rahasia%'
+/** What the gateway lets one number ask. */
+export const TRIES_PER_MINUTE = 3
 export const member = (n: number): string => `62812${String(n).padStart(8, '0')}`
 export const outsider = (n: number): string => `62813${String(n).padStart(8, '0')}`
 /** `0812 0000 0001` */
@@ -50,6 +52,15 @@ export function createStory ({ system, visitor, panel, secret }: Stage) {
   }
   const writes = async (digits: string, text: string): Promise<void> => { await actor(system, digits).write(text) }
 
+  /** Asks for one number, written in every way, until that is too often: at the fourth try, or at the seventh at the latest where a new minute begins between them. */
+  async function isStopped (digits: string): Promise<Answer> {
+    const written = [`+${digits}`, local(digits), local(digits).replaceAll(' ', '-'), digits]
+    for (let tries = 1; ; tries++) {
+      const answer = await claimBy(digits, { wa_number_e164: written[tries % written.length] })
+      if (answer.status !== 403 || tries === 2 * TRIES_PER_MINUTE + 1) return answer
+    }
+  }
+
   async function refusedAtTheForm (): Promise<number[]> {
     const digits = member(9)
     const asked = [
@@ -67,7 +78,7 @@ export function createStory ({ system, visitor, panel, secret }: Stage) {
       await visitor.ask('API', `${gateway}/api/${digits}@s.whatsapp.net`, { headers: { 'accept-language': digits, 'x-request-id': digits } }),
       await visitor.ask('API', `${gateway}/api/claim?password=${encodeURIComponent(CHOSEN_PASSWORD)}`),
     ]
-    for (let tries = 0; tries < 4; tries++) asked.push(await claimBy(outsider(2), { wa_number_e164: [`+${outsider(2)}`, local(outsider(2)), local(outsider(2)).replaceAll(' ', '-'), outsider(2)][tries] }))
+    asked.push(await isStopped(outsider(2)))
     await visitor.send('API', gateway, `GET /${digits} HTTP/9.9\r\nX: ${CHOSEN_PASSWORD}\r\n\r\n`)
     await visitor.send('API', gateway, `POST /api/claim HTTP/1.1\r\nHost: x\r\nX: ${`+${digits} `.repeat(2_000)}\r\n\r\n`)
     return asked.map(({ status }) => status)
