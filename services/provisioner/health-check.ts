@@ -26,14 +26,18 @@ export function createHealthCheck ({ everyMs, timeoutMs, now }: { readonly every
 /** Connected, and then neither closed nor reset for a moment, or something was said. Never rejects. */
 async function answers ({ host, port }: { readonly host: string, readonly port: number }, timeoutMs: number, signal: AbortSignal): Promise<boolean> {
   return await new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: timeoutMs, signal })
+    const socket = connect({ host, port, timeout: timeoutMs })
     let kept: NodeJS.Timeout | undefined
     const end = (isUp: boolean): void => {
       clearTimeout(kept)
       clearTimeout(late)
+      signal.removeEventListener('abort', stop)
       socket.destroy()
       resolve(isUp)
     }
+    const stop = (): void => { end(false) }
+    // Not by `connect`: what that puts there stays as long as the signal, and the socket with it (Node 24.21.0).
+    signal.addEventListener('abort', stop, { once: true })
     const late = setTimeout(end, timeoutMs + KEPT_MS, false)
     socket.once('connect', () => { kept = setTimeout(end, KEPT_MS, true) })
     socket.once('data', () => { end(true) })

@@ -1,4 +1,5 @@
 import t from 'tap'
+import { getEventListeners, once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { createHealthCheck } from '../health-check.ts'
 
@@ -38,4 +39,20 @@ t.test('a wait that is stopped ends at once', async (t) => {
   const waiting = isUp({ host: '127.0.0.1', port: 1 }, Date.now() + 60_000, stop.signal)
   stop.abort()
   await t.rejects(waiting, { code: 'STOPPING' })
+})
+
+t.test('a wait that is stopped while a connection is kept ends at once, too', async (t) => {
+  const stop = new AbortController()
+  const accepted = Promise.withResolvers<Socket>()
+  const waiting = isUp(await listening(t, accepted.resolve), Date.now() + 60_000, stop.signal)
+  const socket = await accepted.promise
+  stop.abort()
+  await t.rejects(waiting, { code: 'STOPPING' })
+  if (!socket.destroyed) await once(socket.resume(), 'close')
+})
+
+t.test('nothing of a check stays with a signal that lasts', async (t) => {
+  const { signal } = new AbortController()
+  for (const address of [await listening(t, () => {}), await listening(t, (socket) => { socket.destroy() }), { host: '127.0.0.1', port: 1 }]) await isUp(address, Date.now() + 100, signal)
+  t.equal(getEventListeners(signal, 'abort').length, 0)
 })
